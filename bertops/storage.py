@@ -1,0 +1,87 @@
+"""Files: written whole or not at all, and known by the hash of what they hold."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+@contextlib.contextmanager
+def write_whole(target: Path) -> Iterator[Path]:
+    """A temporary neighbour of `target` to write to; it takes the name when the block ends well.
+
+    Works for a file and for a directory (make the directory inside the block). An error inside
+    the block removes the temporary one and leaves `target` as it was. A process that is killed
+    leaves only a `.partial` neighbour, which the next write removes.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.partial")
+    remove(partial)
+    try:
+        yield partial
+        if not partial.exists():
+            raise FileNotFoundError(f"nothing was written to {partial}")
+        for file in _files(partial):
+            with file.open("rb") as handle:
+                os.fsync(handle.fileno())
+        if target.is_dir() or partial.is_dir():
+            remove(target)
+        partial.replace(target)
+        _sync_directory(target.parent)
+    except BaseException:
+        remove(partial)
+        raise
+
+
+def _files(path: Path) -> Iterator[Path]:
+    yield from [path] if path.is_file() else (p for p in sorted(path.rglob("*")) if p.is_file())
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a whole directory; nothing happens where there is none."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write a UTF-8 text file, whole or not at all."""
+    with write_whole(target) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_json(target: Path, value: Any) -> None:
+    """Write readable JSON, whole or not at all; same value, same bytes. NaN is refused."""
+    write_text(target, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def hash_file(path: Path) -> str:
+    """sha256 of a file, 64 hexadecimal digits."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def hash_tree(path: Path) -> str:
+    """sha256 of a file or of a directory: names and contents, whatever the order or the times."""
+    if path.is_file():
+        return hash_file(path)
+    lines = (f"{hash_file(p)}  {p.relative_to(path).as_posix()}\n" for p in _files(path))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
