@@ -1,0 +1,168 @@
+"""`bertops doctor`: what this machine has and lacks, and how to get what is missing."""
+
+import os
+import shutil
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+import typer
+
+from bertops.cli.output import JsonFlag, print_json, table
+from bertops.errors import BertopsError
+
+NEEDED_DISK_GIB = 5.0
+"""The quickstart with its environment stays below this."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding."""
+
+    what: str
+    state: Literal["ok", "note", "bad"]
+    """`note`: works without it. `bad`: something will fail."""
+    found: str
+    advice: str = ""
+
+
+def doctor(context: typer.Context, json: JsonFlag = False) -> None:
+    """Tell what this machine has and lacks; exit code 1 where something would fail."""
+    checks = [check for examine in EXAMINATIONS for check in examine(context.obj)]
+    if json:
+        print_json([asdict(check) for check in checks])
+    else:
+        print(table([c.state, c.what, c.found + (f"  ({c.advice})" if c.advice else "")]
+                    for c in checks))  # fmt: skip
+    if bad := [check.what for check in checks if check.state == "bad"]:
+        raise BertopsError(f"{len(bad)} findings would make a run fail: {', '.join(bad)}")
+
+
+def _python(project: Path) -> Iterator[Check]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    ok = sys.version_info >= (3, 11)
+    yield Check("python", "ok" if ok else "bad", version, "" if ok else "needs 3.11 or newer")
+
+
+def _packages(project: Path) -> Iterator[Check]:
+    """Installed versions against constraints.txt."""
+    pins = project / "constraints.txt"
+    if not pins.exists():
+        yield Check("packages", "note", "no constraints.txt here to compare with")
+        return
+    lines = [line.strip() for line in pins.read_text(encoding="utf-8").splitlines()]
+    pairs = (line.split("==") for line in lines if line and not line.startswith("#"))
+    other = [f"{name} {found} (pinned {pin})" for name, pin in pairs
+             if (found := _installed(name)) not in (None, pin)]  # fmt: skip
+    if other:
+        shown = ", ".join(other[:3]) + (", ..." if len(other) > 3 else "")
+        yield Check("packages", "note", f"{len(other)} differ: {shown}", "make run installs them")
+    else:
+        yield Check("packages", "ok", "as pinned in constraints.txt")
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return metadata.version(package).split("+")[0]
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _machine(project: Path) -> Iterator[Check]:
+    from bertops.runtime import machine
+
+    found = machine()
+    yield Check("processor", "ok", f"{found.processor}, {found.threads} threads")
+    low = found.memory_gib < 4
+    yield Check("memory", "note" if low else "ok", f"{found.memory_gib:g} GiB",
+                "lower batch sizes in params.yaml" if low else "")  # fmt: skip
+    gpus = ", ".join(found.gpus)
+    yield Check("gpu", "ok" if gpus else "note", gpus or "none; training uses the processor")
+    bf16 = "done in hardware" if found.bf16 else "not in hardware; fp32 is used"
+    yield Check("bf16", "ok" if found.bf16 else "note", bf16)
+
+
+def _compiler(project: Path) -> Iterator[Check]:
+    found = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    yield Check("compiler", "ok" if found else "note",
+                found or "none; only torch.compile on a GPU wants one")  # fmt: skip
+
+
+def _disk(project: Path) -> Iterator[Check]:
+    free = shutil.disk_usage(project).free / 2**30
+    ok = free >= NEEDED_DISK_GIB
+    writable = os.access(project, os.W_OK)
+    yield Check("disk", "ok" if ok else "bad", f"{free:.1f} GiB free",
+                "" if ok else f"needs {NEEDED_DISK_GIB:g} GiB")  # fmt: skip
+    if not writable:
+        yield Check("project", "bad", f"{project} is not writable", "correct its owner or mode")
+
+
+def _git(project: Path) -> Iterator[Check]:
+    if shutil.which("git") is None:
+        yield Check("git", "bad", "not installed", "DVC needs it")
+        return
+    found = subprocess.run(
+        ["git", "-C", str(project), "rev-parse", "--short", "HEAD"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if found.returncode == 0:
+        yield Check("git", "ok", f"at commit {found.stdout.strip()}")
+    else:
+        yield Check("git", "bad", "no repository with a commit here", "git init, then commit")
+
+
+def _params(project: Path) -> Iterator[Check]:
+    from bertops.params import load
+
+    try:
+        load(project / "params.yaml")
+    except BertopsError as error:
+        yield Check("params.yaml", "bad", str(error).splitlines()[0], "bertops params check")
+    else:
+        yield Check("params.yaml", "ok", "no problems")
+
+
+def _remotes(project: Path) -> Iterator[Check]:
+    from bertops.versioning import remotes
+
+    try:
+        found = remotes(project)
+    except BertopsError as error:
+        yield Check("dvc remote", "bad", str(error))
+        return
+    shown = ", ".join(f"{name} {address}" for name, address in found.items())
+    yield Check("dvc remote", "ok" if found else "note", shown or "none; outputs stay here",
+                "" if found else "dvc remote add --default NAME ADDRESS")  # fmt: skip
+
+
+def _servers(project: Path) -> Iterator[Check]:
+    tracking = os.environ.get("MLFLOW_TRACKING_URI", "")
+    yield _server("mlflow", tracking, "health", "runs are kept in .bertops/mlflow")
+    orchestrator = os.environ.get("PREFECT_API_URL", "")
+    yield _server("prefect", orchestrator, "health", "flows run without a server")
+
+
+def _server(what: str, address: str, health: str, otherwise: str) -> Check:
+    if not address.startswith(("http://", "https://")):
+        return Check(what, "ok", address or f"no server set; {otherwise}")
+    request = f"{address.rstrip('/')}/{health}"
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return Check(what, "ok", f"{address} answers ({answer.status})")
+    except (urllib.error.URLError, OSError) as error:
+        reason = getattr(error, "reason", error)
+        return Check(what, "bad", f"{address} does not answer: {reason}", "start it: make up")
+
+
+EXAMINATIONS: tuple[Callable[[Path], Iterator[Check]], ...] = (
+    _python, _packages, _machine, _compiler, _disk, _git, _params, _remotes, _servers,
+)  # fmt: skip

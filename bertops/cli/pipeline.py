@@ -1,0 +1,107 @@
+"""`bertops run`, `stage`, `stages`, `report`: the pipeline from the command line."""
+
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bertops.cli.output import JsonFlag, plain, print_json, table
+from bertops.errors import BertopsError, UsageError
+
+
+def run(context: typer.Context, json: JsonFlag = False) -> None:
+    """Run the whole pipeline: raw text to a promoted model; what is up to date is skipped."""
+    from bertops.params import load
+
+    load(context.obj / "params.yaml")  # before anything runs
+    _begin_flow(context.obj, "pipeline", ["--json"] if json else [])
+
+
+def _begin_flow(project: Path, flow: str, arguments: list[str]) -> None:
+    """Become the process of a flow, which gets our signals and gives its own exit code."""
+    if find_spec("prefect") is None:
+        raise UsageError("flows need Prefect: pip install -c constraints.txt -e '.[flows]'")
+    os.environ.update(quiet_environment(project) | os.environ)
+    sys.stdout.flush()
+    os.chdir(project)
+    os.execv(sys.executable, [sys.executable, "-m", "flows", flow, *arguments])
+
+
+def quiet_environment(project: Path) -> dict[str, str]:
+    """Defaults of a run without servers: all state inside the project, nothing sent anywhere."""
+    return {
+        "PREFECT_HOME": str(project / ".bertops/prefect"),
+        "PREFECT_LOGGING_LEVEL": "CRITICAL",  # our own lines tell what happens
+        # The temporary server takes 12-19 s to start on 2 busy cores; the default limit is 20.
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "true",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DVC_NO_ANALYTICS": "1",
+    }
+
+
+def stage(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Name of a stage of dvc.yaml.")],
+    item: Annotated[str | None, typer.Argument(help="Source or task, where it has them.")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Run one stage now, whatever is up to date; this is what dvc.yaml calls."""
+    from bertops import stages
+    from bertops.cli.failures import explain
+    from bertops.versioning import leave_failure
+
+    try:
+        report = stages.run(context.obj, name, item)
+    except (Exception, KeyboardInterrupt) as error:
+        leave_failure(*explain(error))
+        raise
+    if json:
+        print_json(report)
+    else:
+        print(f"{name}{f' {item}' if item else ''}: {_brief(plain(report))}")
+
+
+def _brief(report: object) -> str:
+    """The numbers and words at the top of a report, in one line."""
+    values = report if isinstance(report, dict) else {}
+    shown = [f"{k} {v}" for k, v in values.items() if isinstance(v, int | float | str) and v != ""]
+    return ", ".join(shown) or "done"
+
+
+def stages(context: typer.Context, json: JsonFlag = False) -> None:
+    """List the stages: up to date, stale, waiting or never run, and why."""
+    from bertops import graph, versioning
+
+    project = context.obj
+    found = graph.states(
+        graph.read(project), versioning.status(project), versioning.locked(project)
+    )
+    if json:
+        print_json(
+            [{"address": s.stage.address, "stage": s.stage.name, "item": s.stage.item,
+              "state": s.state, "why": s.why} for s in found]
+        )  # fmt: skip
+    else:
+        print(table([s.stage.label, s.state, "; ".join(s.why)] for s in found))
+
+
+def report(context: typer.Context) -> None:
+    """Write reports/report.html anew from what was measured, and print where it is."""
+    from bertops import stages
+    from bertops.paths import Paths
+
+    paths = Paths(context.obj)
+    if not paths.evaluation.exists():
+        raise BertopsError("nothing to report yet: reports/evaluation is missing. Run bertops run.")
+    print(stages.render_report(context.obj))
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put these commands at the root of the command line."""
+    for command in (run, stage, stages, report):
+        app.command()(command)

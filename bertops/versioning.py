@@ -1,0 +1,214 @@
+"""The one door to DVC: reproduce a stage, ask what is stale, hash what was locked.
+
+dvc is run as a subprocess at the head of a process group of its own. Stopping goes to the whole
+group: SIGTERM to dvc alone would leave the training process running, its outputs already deleted.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bertops.errors import BertopsError, UsageError
+from bertops.problems import read_yaml
+from bertops.storage import hash_file
+
+GRACE_S = 60.0
+"""How long a stage may take to save what it has after it was told to stop."""
+
+STDERR = 2
+
+FAILURE_FILE = "BERTOPS_FAILURE_FILE"
+"""Environment variable: where `bertops stage` leaves its error for the process that ran dvc,
+which passes on neither the exit code nor the message of a stage."""
+
+
+class DvcError(BertopsError):
+    """dvc itself failed, outside of any stage."""
+
+    def __init__(self, arguments: Sequence[str], output: str) -> None:
+        self.arguments, self.output = tuple(arguments), output
+        super().__init__(f"dvc {' '.join(arguments)} failed: {_first_error(output)}")
+
+
+class StageFailed(BertopsError):
+    """A stage ended with an error of its own, which is repeated here with its exit code."""
+
+    def __init__(self, address: str, message: str, exit_code: int, *, killed: bool = False) -> None:
+        self.address, self.message, self.exit_code = address, message, exit_code
+        self.killed = killed
+        """It left no error of its own: its process was killed, and may do better next time."""
+        super().__init__(f"stage {address} failed: {message}")
+
+
+def reproduce(root: Path, address: str) -> bool:
+    """Run one stage unless DVC finds it up to date; its output streams to our stderr.
+
+    Upstream stages are not looked at: call this in the order of the graph. Ctrl-C, SIGTERM or any
+    exception raised in the waiting thread stops the whole process group before it goes on.
+
+    Returns:
+        Whether the stage was run or restored; False when it was up to date.
+
+    Raises:
+        StageFailed: with the stage's own message and exit code.
+        DvcError: dvc could not even start the stage.
+    """
+    before = _lock_entry(root, address)
+    arguments = ["repro", "--single-item", address]
+    with tempfile.TemporaryDirectory() as scratch:
+        failure = Path(scratch) / "failure.json"
+        with _running(root, arguments, {FAILURE_FILE: str(failure)}) as process:
+            code = process.wait()
+        if code != 0 and failure.exists():
+            left = json.loads(failure.read_text(encoding="utf-8"))
+            raise StageFailed(address, left["message"], left["exit_code"])
+    if code != 0:
+        message = "its process ended without telling why; was it killed, or out of memory?"
+        raise StageFailed(address, message, 1, killed=True)
+    return _lock_entry(root, address) != before
+
+
+def leave_failure(message: str, exit_code: int) -> None:
+    """Tell the process that ran dvc why this stage failed; nothing happens outside of dvc."""
+    if place := os.environ.get(FAILURE_FILE):
+        text = json.dumps({"message": message, "exit_code": exit_code})
+        with contextlib.suppress(OSError):  # a full disk must not hide the error it caused
+            Path(place).write_text(text, encoding="utf-8")
+
+
+def status(root: Path) -> dict[str, list[str]]:
+    """Why each stale stage is stale, by DVC address; a stage that is up to date is not named.
+
+    A stage whose inputs are themselves about to be made anew counts as up to date until they are.
+    """
+    found = json.loads(_output(root, ["status", "--json"]) or "{}")
+    return {_address(key): list(_reasons(entries)) for key, entries in found.items()}
+
+
+def _address(key: str) -> str:
+    return key.removeprefix("dvc.yaml:")
+
+
+def _reasons(entries: Sequence[Any]) -> Iterator[str]:
+    """DVC's findings on one stage as short phrases."""
+    for entry in entries:
+        if isinstance(entry, str):
+            yield entry
+            continue
+        for kind, paths in entry.items():
+            for path, what in paths.items():
+                if isinstance(what, dict):  # parameters: file → key → what happened
+                    yield from (f"{key} {how}" for key, how in what.items())
+                else:
+                    yield f"{path} {what}" + (" (output)" if kind == "changed outs" else "")
+
+
+def locked(root: Path) -> dict[str, Any]:
+    """Entries of dvc.lock by address; empty before the first run."""
+    path = root / "dvc.lock"
+    return dict(read_yaml(path).get("stages", {})) if path.exists() else {}
+
+
+def lock_hash(root: Path) -> str | None:
+    """sha256 of dvc.lock, which names every input, parameter and output; None before it exists."""
+    path = root / "dvc.lock"
+    return hash_file(path) if path.exists() else None
+
+
+def _lock_entry(root: Path, address: str) -> Any:
+    return locked(root).get(address)
+
+
+def transfer(root: Path, direction: str, targets: Sequence[str] = ()) -> None:
+    """`pull` what the stages of this checkout need, or `push` what they made, run-cache included.
+
+    Raises:
+        UsageError: the project has no default remote.
+        DvcError: the remote refused or lacks something.
+    """
+    if not remotes(root):
+        raise UsageError("no DVC remote is set; add one: dvc remote add --default NAME ADDRESS")
+    _output(root, [direction, "--run-cache", *targets])
+
+
+def remotes(root: Path) -> dict[str, str]:
+    """Names and addresses of the DVC remotes of this checkout."""
+    lines = _output(root, ["remote", "list"]).splitlines()
+    return dict(([*line.split(maxsplit=2), ""])[:2] for line in lines if line.strip())
+
+
+def _output(root: Path, arguments: Sequence[str]) -> str:
+    """stdout of a dvc command that must succeed."""
+    with _running(root, arguments, {}, capture=True) as process:
+        out, err = process.communicate()
+    if process.returncode != 0:
+        raise DvcError(arguments, err)
+    return out
+
+
+@contextlib.contextmanager
+def _running(
+    root: Path, arguments: Sequence[str], extra: Mapping[str, str], *, capture: bool = False
+) -> Iterator["subprocess.Popen[str]"]:
+    """A dvc process; if the block ends by an exception, its whole group is stopped first."""
+    pipe = subprocess.PIPE if capture else None
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments],
+        cwd=root,
+        env=_environment() | extra,
+        # What dvc tells of its work is progress, and progress belongs on stderr.
+        stdout=pipe or STDERR,
+        stderr=pipe,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    except BaseException:
+        _stop_group(process)
+        raise
+
+
+def _environment() -> dict[str, str]:
+    """Ours, with the `bertops` command of this interpreter first on the path, and quiet."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1"}
+
+
+def _stop_group(process: "subprocess.Popen[str]") -> None:
+    """Ask the group to stop, as Ctrl-C would; after the grace period, kill it.
+
+    The group is watched, not dvc alone: dvc may be gone while the stage still saves.
+    """
+    deadline = time.monotonic() + GRACE_S
+    _signal_group(process.pid, signal.SIGINT)
+    while _signal_group(process.pid, 0):
+        process.poll()  # reaps dvc, which would otherwise keep its group alive as a zombie
+        if time.monotonic() > deadline:
+            _signal_group(process.pid, signal.SIGKILL)
+            break
+        time.sleep(0.1)
+    process.wait()
+
+
+def _signal_group(group: int, number: int) -> bool:
+    """Send a signal to a process group; False when none of it is left."""
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _first_error(output: str) -> str:
+    lines = [line.removeprefix("ERROR: ") for line in output.splitlines() if line.strip()]
+    errors = [line for line in output.splitlines() if line.startswith("ERROR: ")]
+    return errors[0].removeprefix("ERROR: ") if errors else (lines[-1] if lines else "no output")
