@@ -1,0 +1,31 @@
+"""Limits that raw, cleaned and task data must keep; outside them the pipeline stops."""
+
+from pydantic import Field
+
+from bertops.section import Section
+
+
+class QualityParams(Section):
+    """Thresholds of the Great Expectations suites."""
+
+    min_raw_documents: int = Field(1, ge=1, description="Documents a source has, at least.")
+    max_quarantined_share: float = Field(
+        0.05, ge=0, le=1, description="Share of a source's rows that could not be read."
+    )
+    max_empty_share: float = Field(0.05, ge=0, le=1, description="Share of raw texts of blanks.")
+    max_raw_duplicate_share: float = Field(
+        0.5, ge=0, le=1, description="Share of raw documents whose text was seen before."
+    )
+    min_kept_share: float = Field(
+        0.05, ge=0, le=1, description="Share of the training documents that cleaning keeps."
+    )
+    max_drop_share: dict[str, float] = Field(
+        default_factory=dict,
+        description="For a step or `step.rule`, most of the documents that it may drop (share).",
+    )
+    min_words_median: int = Field(5, ge=0, description="Median words of a cleaned document.")
+    min_corpus_documents: int = Field(10, ge=1, description="Training documents, at least.")
+    min_task_rows: int = Field(10, ge=1, description="Rows of each split of a task, at least.")
+    max_label_share: float = Field(
+        0.99, gt=0, le=1, description="Share of the commonest label in a split of a task."
+    )
