@@ -1,10 +1,10 @@
 """params.yaml: composed of the packages' sections, read with all its problems told at once."""
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath
+from typing import Any, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from bertops.corpus.params import CorpusParams, FetchItem
 from bertops.document import SplitParams
@@ -18,7 +18,7 @@ from bertops.quality.params import QualityParams
 from bertops.registry.params import RegistryParams
 from bertops.section import Section
 from bertops.tokenizer.params import TokenizerParams
-from bertops.training.params import TrainingParams
+from bertops.training.params import PretrainParams, TrainingParams
 
 
 class Params(Section):
@@ -40,10 +40,8 @@ class Params(Section):
     pretraining: PretrainingParams = Field(
         default_factory=PretrainingParams, description="Token store, packing and masking."
     )
-    model: ModelParams = Field(default_factory=ModelParams, description="Shape of the encoder.")
-    training: TrainingParams = Field(
-        default_factory=TrainingParams, description="Optimizer, schedule, budget of pretraining."
-    )
+    model: ModelParams = Field(description="Shape of the encoder.")
+    training: TrainingParams = Field(description="Optimizer, schedule, budget of pretraining.")
     tasks: tuple[TaskParams, ...] = Field((), description="Tasks to fine-tune and evaluate on.")
     finetuning: FinetuningParams = Field(
         default_factory=FinetuningParams, description="Seeds and defaults of fine-tuning."
@@ -55,6 +53,17 @@ class Params(Section):
         default_factory=RegistryParams, description="Names, gates and promotion of models."
     )
 
+    @field_validator("corpus")
+    @classmethod
+    def _dvc_can_watch_sources(cls, corpus: CorpusParams) -> CorpusParams:
+        for source in corpus.sources:
+            if source.path is None or any(mark in source.path for mark in "*?["):
+                raise ValueError(
+                    f"source {source.name!r} needs a `path` to a file or folder, which DVC watches "
+                    "(a dataset of a hub: bring it with `fetch`, and name data/fetched/NAME here)"
+                )
+        return corpus
+
     @field_validator("tasks")
     @classmethod
     def _task_names_differ(cls, tasks: tuple[TaskParams, ...]) -> tuple[TaskParams, ...]:
@@ -62,7 +71,26 @@ class Params(Section):
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
             raise ValueError(f"two tasks are named {doubled[0]!r}; names must differ")
+        for task in tasks:
+            outside = [f.path for f in task.data if not _lies_in(f.path, task.path)]
+            if outside:
+                raise ValueError(
+                    f"task {task.name!r} needs a `path`, the file or folder that holds all of its "
+                    f"data, which DVC watches; {outside[0]} is not in {task.path}"
+                )
         return tasks
+
+    @model_validator(mode="after")
+    def _rows_fit_the_model(self) -> Self:
+        _ = self.pretrain  # checks what no section can see alone
+        return self
+
+    @property
+    def pretrain(self) -> PretrainParams:
+        """The sections that decide the outcome of pretraining."""
+        return PretrainParams(
+            pretraining=self.pretraining, model=self.model, training=self.training
+        )
 
     def source(self, name: str) -> Any:
         """The corpus source of that name; `UsageError` where there is none."""
@@ -71,6 +99,10 @@ class Params(Section):
     def task(self, name: str) -> TaskParams:
         """The task of that name; `UsageError` where there is none."""
         return _named(self.tasks, name, "tasks")
+
+
+def _lies_in(path: str, folder: str | None) -> bool:
+    return folder is not None and PurePath(path).is_relative_to(folder)
 
 
 def _named(items: Iterable[Any], name: str, place: str) -> Any:

@@ -92,6 +92,23 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 32 else text[:29] + "..."
 
 
+_WHOLE, _NUMBER = "must be a whole number", "must be a number"
+_TYPES = {
+    "int_type": _WHOLE,
+    "int_parsing": _WHOLE,
+    "int_from_float": _WHOLE,
+    "float_type": _NUMBER,
+    "float_parsing": _NUMBER,
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "string_type": "must be text; put it in quotes",
+    "tuple_type": "must be a list",
+    "list_type": "must be a list",
+    "dict_type": "must be a section of `key: value` lines",
+    "model_type": "must be a section of `key: value` lines",
+}
+
+
 def _remedy(found: Mapping[str, Any], fields: Mapping[str, Any]) -> str:
     """What to do about one of pydantic's findings."""
     name, context = str(found["loc"][-1]) if found["loc"] else "", found.get("ctx", {})
@@ -108,6 +125,10 @@ def _remedy(found: Mapping[str, Any], fields: Mapping[str, Any]) -> str:
             return f"must be {context['expected']}{did_you_mean(str(found['input']), known)}"
         case "value_error":
             return str(context["error"])
+        case "string_pattern_mismatch":
+            return f"must be spelled as {context['pattern']}"
+        case kind if kind in _TYPES:
+            return _TYPES[kind]
         case _:
             said = found["msg"].replace("Input should be", "must be").replace("a valid ", "a ")
             return said[:1].lower() + said[1:]

