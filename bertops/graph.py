@@ -143,6 +143,12 @@ def _expand(name: str, body: Mapping[str, Any], params: Mapping[str, Any]) -> It
 def _stage(
     address: str, name: str, item: str | None, body: Mapping[str, Any], scope: Mapping[str, Any]
 ) -> Stage:
+    for parameter in body.get("params", ()):
+        if isinstance(parameter, str) and not _has(parameter, scope):
+            raise GraphError(
+                f"stage {name!r} depends on parameter {parameter!r}, which params.yaml lacks. "
+                f"Add the section; `{parameter}: {{}}` takes every default."
+            )
     outs = [*body.get("outs", ()), *body.get("metrics", ()), *body.get("plots", ())]
     return Stage(
         address=address,
@@ -160,6 +166,14 @@ def _path(out: str | Mapping[str, Any]) -> str:
 
 def _fill(text: str, scope: Mapping[str, Any]) -> str:
     return re.sub(r"\$\{([^}]+)\}", lambda found: str(_look_up(found[1], scope)), text)
+
+
+def _has(dotted: str, values: Mapping[str, Any]) -> bool:
+    try:
+        _look_up(dotted, values)
+    except GraphError:
+        return False
+    return True
 
 
 def _look_up(dotted: str, values: Mapping[str, Any]) -> Any:

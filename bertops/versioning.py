@@ -209,6 +209,7 @@ def _signal_group(group: int, number: int) -> bool:
 
 
 def _first_error(output: str) -> str:
-    lines = [line.removeprefix("ERROR: ") for line in output.splitlines() if line.strip()]
-    errors = [line for line in output.splitlines() if line.startswith("ERROR: ")]
-    return errors[0].removeprefix("ERROR: ") if errors else (lines[-1] if lines else "no output")
+    """What dvc says first, its hints on further reading left out."""
+    lines = [" ".join(line.split()) for line in output.splitlines() if line.strip()]
+    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    return " ".join(errors or lines[:3]) or "no output"

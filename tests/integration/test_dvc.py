@@ -1,0 +1,165 @@
+"""versioning against the real dvc, on a graph of shell commands."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bertops import graph, versioning
+from tests.conftest import begin_repository
+
+PARAMS = "size: 1\ntasks: [{name: a, lr: 1}, {name: b, lr: 2}]\n"
+DVC = """
+stages:
+  first: {cmd: cp in.txt first.txt, deps: [in.txt], params: [size], outs: [first.txt]}
+  tell:
+    foreach: ${tasks}
+    do:
+      cmd: echo ${item.lr} > told-${item.name}.txt
+      params: [tasks]
+      outs: ["told-${item.name}.txt"]
+  train:
+    foreach: ${tasks}
+    do:
+      cmd: cat first.txt told-${item.name}.txt > model-${item.name}.txt
+      deps: [first.txt, "told-${item.name}.txt"]
+      outs: ["model-${item.name}.txt"]
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "params.yaml").write_text(PARAMS)
+    (tmp_path / "dvc.yaml").write_text(DVC)
+    (tmp_path / "in.txt").write_text("hello\n")
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc/config").write_text("[core]\n    analytics = false\n")
+    begin_repository(tmp_path)
+    return tmp_path
+
+
+def reproduce_all(project: Path) -> list[str]:
+    """Addresses of the stages that ran."""
+    stages = graph.read(project).stages
+    return [s.address for s in stages if versioning.reproduce(project, s.address)]
+
+
+def test_our_names_of_the_stages_are_those_of_dvc(project: Path):
+    listed = subprocess.run(
+        [sys.executable, "-m", "dvc", "stage", "list", "--name-only"],
+        cwd=project, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert [s.address for s in graph.read(project).stages] == listed.stdout.split()
+
+
+def test_stage_by_stage_gives_the_lock_file_of_one_repro(project: Path, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    for name in ("params.yaml", "dvc.yaml", "in.txt"):
+        (other / name).write_bytes((project / name).read_bytes())
+    (other / ".dvc").mkdir()
+    begin_repository(other)
+    assert len(reproduce_all(project)) == 5
+    subprocess.run([sys.executable, "-m", "dvc", "repro", "-q"], cwd=other, check=True)
+    assert (project / "dvc.lock").read_bytes() == (other / "dvc.lock").read_bytes()
+
+
+def test_after_a_run_nothing_is_stale_and_nothing_runs_again(project: Path):
+    reproduce_all(project)
+    assert versioning.status(project) == {}
+    assert reproduce_all(project) == []
+
+
+def test_editing_one_entry_of_a_list_runs_only_what_hangs_on_that_entry(project: Path):
+    reproduce_all(project)
+    (project / "params.yaml").write_text(PARAMS.replace("lr: 2", "lr: 3"))
+    assert versioning.status(project).keys() == {"tell@0", "tell@1"}
+    assert reproduce_all(project) == ["tell@0", "tell@1", "train@1"]
+
+
+def test_status_says_why(project: Path):
+    reproduce_all(project)
+    (project / "in.txt").write_text("changed\n")
+    (project / "model-a.txt").unlink()
+    assert versioning.status(project) == {
+        "first": ["in.txt modified"],
+        "train@0": ["model-a.txt deleted (output)"],
+    }
+
+
+def test_a_stage_that_fails_gives_its_own_message_and_code(project: Path):
+    told = (
+        f'{sys.executable} -c "from bertops.versioning import leave_failure; '
+        "leave_failure('the gate said no', 3); raise SystemExit(3)\""
+    )
+    (project / "dvc.yaml").write_text(f"stages:\n  gate:\n    cmd: {told}\n")
+    with pytest.raises(
+        versioning.StageFailed, match="stage gate failed: the gate said no"
+    ) as found:
+        versioning.reproduce(project, "gate")
+    assert found.value.exit_code == 3
+    assert not found.value.killed
+
+
+def test_a_stage_that_is_killed_is_known_as_killed(project: Path):
+    (project / "dvc.yaml").write_text("stages:\n  die:\n    cmd: kill -9 $$\n")
+    with pytest.raises(versioning.StageFailed) as found:
+        versioning.reproduce(project, "die")
+    assert found.value.killed
+
+
+def test_a_wrong_dvc_yaml_gives_the_words_of_dvc(project: Path):
+    (project / "dvc.yaml").write_text("stages:\n  a:\n    cmdd: x\n")
+    with pytest.raises(versioning.DvcError, match=r"dvc status --json failed: .*dvc\.yaml"):
+        versioning.status(project)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_us_stops_the_process_that_works(project: Path, number: int):
+    work = (
+        "import os, pathlib, time; pathlib.Path('pid').write_text(str(os.getpid())); time.sleep(60)"
+    )
+    (project / "dvc.yaml").write_text(f'stages:\n  work:\n    cmd: {sys.executable} -c "{work}"\n')
+    script = (
+        "import signal, pathlib; from bertops import versioning\n"
+        "def stop(*_): raise KeyboardInterrupt\n"
+        "signal.signal(signal.SIGTERM, stop)\n"
+        "versioning.reproduce(pathlib.Path(), 'work')\n"
+    )
+    ours = subprocess.Popen([sys.executable, "-c", script], cwd=project, stderr=subprocess.DEVNULL)
+    worker = wait_for_pid(project / "pid")
+    ours.send_signal(number)
+    assert ours.wait(timeout=30) != 0
+    assert not alive(worker)
+
+
+def test_the_lock_of_a_killed_dvc_does_not_stop_the_next_run(project: Path):
+    (project / "dvc.yaml").write_text("stages:\n  work:\n    cmd: echo $$ > pid; sleep 60\n")
+    ours = subprocess.Popen(
+        [sys.executable, "-m", "dvc", "repro", "-q"],
+        cwd=project, start_new_session=True, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    wait_for_pid(project / "pid")
+    os.killpg(ours.pid, signal.SIGKILL)
+    ours.wait()
+    (project / "dvc.yaml").write_text(DVC)
+    assert len(reproduce_all(project)) == 5
+
+
+def wait_for_pid(path: Path) -> int:
+    for _ in range(300):
+        if path.exists() and path.read_text().strip():
+            return int(path.read_text())
+        time.sleep(0.1)
+    raise AssertionError(f"{path} never came")
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/status").read_text().split("State:")[1].split()[0] != "Z"

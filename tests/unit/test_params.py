@@ -1,0 +1,65 @@
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bertops.errors import UsageError
+from bertops.params import load, section_of, validate
+from bertops.problems import ParamsError, read_yaml
+
+
+@pytest.fixture
+def values(repository: Path) -> dict[str, Any]:
+    return deepcopy(read_yaml(repository / "params.yaml"))
+
+
+def refused(values: dict[str, Any]) -> str:
+    with pytest.raises(ParamsError) as caught:
+        validate(values, Path("params.yaml"))
+    return str(caught.value)
+
+
+def test_the_parameters_of_the_project_have_no_problems(repository: Path):
+    assert load(repository / "params.yaml").tasks
+
+
+def test_problems_of_different_sections_are_told_together(values):
+    values["tokenizer"]["vocab_size"] = -1
+    values["split"]["tset"] = 0.1
+    text = refused(values)
+    assert "2 problems" in text
+    assert "tokenizer.vocab_size" in text
+    assert "did you mean 'test'?" in text
+
+
+def test_two_tasks_of_one_name_are_refused(values):
+    values["tasks"].append(values["tasks"][0])
+    assert "two tasks are named 'sentiment'" in refused(values)
+
+
+def test_a_task_must_name_the_folder_that_dvc_watches(values):
+    values["tasks"][0]["path"] = "elsewhere"
+    assert "is not in elsewhere" in refused(values)
+
+
+def test_a_source_must_name_a_path_that_dvc_can_watch(values):
+    values["corpus"]["sources"] = [{"name": "books", "path": "texts/*.txt"}]
+    assert "needs a `path` to a file or folder" in refused(values)
+
+
+def test_rows_longer_than_the_model_takes_are_refused_before_anything_runs(values):
+    values["model"]["max_positions"] = 64
+    assert "row_length (128) is more than model.max_positions (64)" in refused(values)
+
+
+def test_a_dotted_place_gives_its_values(values):
+    params = validate(values, Path("params.yaml"))
+    assert section_of(params, "split.test") == 0.2
+    with pytest.raises(UsageError, match="did you mean 'split'"):
+        section_of(params, "spilt")
+
+
+def test_an_unknown_task_is_told_with_those_there_are(values):
+    with pytest.raises(UsageError, match="It has: sentiment"):
+        validate(values, Path("params.yaml")).task("sentimant")
