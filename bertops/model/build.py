@@ -1,0 +1,89 @@
+"""Parameters → a stock transformers model with fresh weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bertops.model.params import ModelParams
+from bertops.tokenizer.load import Vocab
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
+VOCAB_MULTIPLE = 64  # matrix products on every device prefer it
+
+
+def padded_vocab_size(size: int) -> int:
+    """The next multiple of 64; the ids above `size` exist and never occur."""
+    return -(-size // VOCAB_MULTIPLE) * VOCAB_MULTIPLE
+
+
+def build_model(params: ModelParams, vocab: Vocab, seed: int) -> PreTrainedModel:
+    """A `BertForMaskedLM` or `ModernBertForMaskedLM` with weights drawn from `seed`.
+
+    In fp32, on the CPU, in training mode.
+    """
+    import torch
+    from transformers import AutoModelForMaskedLM
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = AutoModelForMaskedLM.from_config(build_config(params, vocab))
+    return model.train()
+
+
+def build_config(params: ModelParams, vocab: Vocab) -> PretrainedConfig:
+    """The transformers configuration for these parameters."""
+    return _bert_config(params, vocab) if params.architecture == "bert" else _modern(params, vocab)
+
+
+def _bert_config(params: ModelParams, vocab: Vocab) -> PretrainedConfig:
+    from transformers import BertConfig
+
+    shape = params.shape
+    return BertConfig(
+        vocab_size=padded_vocab_size(vocab.size),
+        hidden_size=shape.hidden,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        intermediate_size=shape.intermediate,
+        max_position_embeddings=params.max_positions,
+        hidden_dropout_prob=params.dropout,
+        attention_probs_dropout_prob=params.dropout,
+        initializer_range=params.initializer_range,
+        pad_token_id=vocab.pad,
+    )
+
+
+def _modern(params: ModelParams, vocab: Vocab) -> PretrainedConfig:
+    from transformers import ModernBertConfig
+
+    shape = params.shape
+    return ModernBertConfig(
+        vocab_size=padded_vocab_size(vocab.size),
+        hidden_size=shape.hidden,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        intermediate_size=shape.intermediate,
+        max_position_embeddings=params.max_positions,
+        attention_dropout=params.dropout,
+        embedding_dropout=params.dropout,
+        mlp_dropout=params.dropout,
+        initializer_range=params.initializer_range,
+        local_attention=params.local_attention,
+        layer_types=layer_types(shape.layers, params.global_every),
+        classifier_pooling=params.classifier_pooling,
+        pad_token_id=vocab.pad,
+        cls_token_id=vocab.cls,
+        sep_token_id=vocab.sep,
+        bos_token_id=vocab.cls,
+        eos_token_id=vocab.sep,
+    )
+
+
+def layer_types(layers: int, global_every: int) -> list[str]:
+    """Which layers see everything: the first and every n-th after it; none where n is 0."""
+    return [
+        "full_attention" if global_every and layer % global_every == 0 else "sliding_attention"
+        for layer in range(layers)
+    ]

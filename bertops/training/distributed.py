@@ -1,0 +1,63 @@
+"""One process or several: the same calls, which do nothing on one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class World:
+    """The processes that train together."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes files and reports."""
+        return self.rank == 0
+
+    def wrap(self, objective: nn.Module, device: torch.device) -> nn.Module:
+        """The module whose backward averages gradients over all processes."""
+        if self.size == 1:
+            return objective
+        ids = [device.index] if device.type == "cuda" else None
+        return nn.parallel.DistributedDataParallel(objective, device_ids=ids)
+
+    def averaging(self, module: nn.Module, last: bool) -> AbstractContextManager[object]:
+        """Average gradients in this backward pass only if it is the last one of the step."""
+        if self.size == 1 or last:
+            return contextlib.nullcontext()
+        return module.no_sync()  # type: ignore[operator]
+
+    def sum(self, value: Tensor) -> Tensor:
+        """Sum over all processes, in place."""
+        if self.size > 1:
+            dist.all_reduce(value)
+        return value
+
+    def any(self, flag: bool, device: torch.device) -> bool:
+        """Whether the flag is set on any process."""
+        return flag if self.size == 1 else bool(self.sum(torch.tensor(int(flag), device=device)))
+
+    def barrier(self) -> None:
+        """Wait until every process is here."""
+        if self.size > 1:
+            dist.barrier()
+
+
+def join_world(device: torch.device) -> World:
+    """The world that torchrun describes in the environment; a world of one without it."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        return World()
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    return World(rank=dist.get_rank(), size=size)

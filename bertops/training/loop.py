@@ -1,0 +1,134 @@
+"""The story of training: step, log, validate, save, stop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from tqdm import tqdm
+
+from bertops.errors import Interrupted
+from bertops.progress import progress
+from bertops.tracker import Tracker
+from bertops.training.checkpoint import Checkpoints
+from bertops.training.distributed import World
+from bertops.training.feed import Feed, StepBatch
+from bertops.training.interrupt import stop_on_signal
+from bertops.training.measured import Clock, Measured
+from bertops.training.objective import MaskedLanguageModel
+from bertops.training.optimizer import careful_step, set_learning_rate
+from bertops.training.params import TrainingParams
+from bertops.training.precision import autocast, seed_dropout
+from bertops.training.schedule import Budget, learning_rate
+from bertops.training.state import TrainState
+from bertops.training.throughput import Meter
+from bertops.training.validation import Validator
+
+
+@dataclass
+class Run:
+    """Everything a training run works with."""
+
+    objective: MaskedLanguageModel
+    optimizer: Optimizer
+    feed: Feed
+    validator: Validator | None
+    checkpoints: Checkpoints
+    budget: Budget
+    params: TrainingParams
+    tracker: Tracker
+    meter: Meter
+    state: TrainState
+    device: torch.device
+    dtype: torch.dtype
+    world: World = field(default_factory=World)
+
+
+def train(run: Run) -> TrainState:
+    """Train until the budget is spent; returns where the run stands.
+
+    Raises:
+        Interrupted: SIGTERM or Ctrl-C came; a checkpoint is written.
+        TrainingDiverged: a loss or gradient is not finite; nothing of it is saved.
+        CheckpointNotWritten: the disk is full or not writable.
+    """
+    state, params, budget = run.state, run.params, run.budget
+    clock, measured = Clock(state.seconds), Measured(state.pending)
+    module = run.world.wrap(run.objective, run.device)
+    with stop_on_signal() as stop, run.feed.from_step(state.step + 1) as batches, _bar(run) as bar:
+        while budget.progress(state.step, clock.seconds()) < 1:
+            step = state.step + 1
+            rate = learning_rate(budget.progress(step - 0.5, clock.seconds()), params)
+            set_learning_rate(run.optimizer, rate)
+            batch = next(batches)
+            measured.add(train_step(run, module, step, batch))  # stays on the device
+            state.after(batch.tokens, clock.seconds())
+            _advance(bar, run, batch.tokens)
+
+            finished = budget.progress(step, state.seconds) >= 1
+            stopping = finished or run.world.any(bool(stop), run.device)
+            saving = stopping or step % params.save_every_steps == 0
+            validating = finished or step % params.validate_every_steps == 0
+            logging = validating or step % params.log_every_steps == 0
+            if saving or logging:  # the one place that waits for the device
+                state.pending = measured.read(step, run.checkpoints)
+            if logging:
+                _log(run, rate, validating, bar)
+            if saving and run.world.leads:
+                run.checkpoints.save(run.objective.model, run.optimizer, state)
+            if stopping and not finished:
+                raise Interrupted(
+                    f"stopped after step {step:,}; the checkpoint is in {run.checkpoints.folder}. "
+                    "Run the same command again to carry on from there."
+                )
+    return state
+
+
+def train_step(run: Run, module: nn.Module, step: int, batch: StepBatch) -> Tensor:
+    """One optimizer update: (mean loss over all targets, gradient norm), fp32, on the device."""
+    seed_dropout(run.params.seed, step, run.world.rank)
+    targets = run.world.sum(torch.tensor(float(batch.targets), device=run.device))
+    total = torch.zeros((), device=run.device)
+    for rows in batch.microbatches:
+        with run.world.averaging(module, last=rows is batch.microbatches[-1]):
+            with autocast(run.device, run.dtype):
+                loss = module(rows)
+            # Gradients are averaged over processes, so the sum over targets is scaled up before.
+            (loss * (run.world.size / targets)).backward()
+        total += loss.detach()
+    mean = run.world.sum(total) / targets
+    norm = careful_step(module, run.optimizer, run.params.optimizer.clip_norm, ~mean.isfinite())
+    return torch.stack([mean, norm])
+
+
+def _log(run: Run, rate: float, validating: bool, bar: tqdm[None]) -> None:
+    """Send the mean of the losses since the last time, and the validation where it is due."""
+    state = run.state
+    values = {"loss": sum(state.pending) / len(state.pending), "learning_rate": rate}
+    if validating and run.validator is not None:
+        score = run.validator.score(run.objective, run.device, run.dtype)
+        values |= {"validation_loss": score.loss, "validation_accuracy": score.accuracy}
+    state.record(values)
+    bar.set_postfix({k: f"{v:.3f}" for k, v in values.items() if "loss" in k})
+    if run.world.leads:
+        run.tracker.log_metrics({**values, "tokens": state.tokens, **run.meter.read()}, state.step)
+
+
+def _bar(run: Run) -> tqdm[None]:
+    """Progress in tokens where the number of steps is known, else in seconds of the budget."""
+    if run.budget.steps is None:
+        bar = progress(what="pretraining", total=run.budget.seconds, unit="s")
+        bar.update(run.state.seconds)
+        return bar
+    rows = run.budget.steps * run.params.batch_rows
+    bar = progress(what="pretraining", total=round(rows * run.feed.tokens_per_row), unit="tok")
+    bar.initial = run.state.tokens
+    bar.update(run.state.tokens)
+    return bar
+
+
+def _advance(bar: tqdm[None], run: Run, tokens: int) -> None:
+    run.meter.add(tokens)
+    bar.update(tokens if run.budget.steps is not None else run.state.seconds - bar.n)

@@ -1,0 +1,104 @@
+"""Parameters of the training loop."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from bertops.model.params import ModelParams
+from bertops.pretraining.params import PretrainingParams
+from bertops.section import Section
+
+
+class BudgetParams(Section):
+    """How long to train. Exactly one of the three."""
+
+    steps: int | None = Field(None, ge=1, description="Optimizer updates.")
+    tokens: int | None = Field(None, ge=1, description="Tokens seen, padding not counted.")
+    minutes: float | None = Field(
+        None,
+        gt=0,
+        description="Minutes of training; the result then depends on the speed of the machine.",
+    )
+
+    @model_validator(mode="after")
+    def _one_of_three(self) -> Self:
+        given = [name for name in ("steps", "tokens", "minutes") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"give exactly one of steps, tokens, minutes; found {given or 'none'}")
+        return self
+
+
+class ScheduleParams(Section):
+    """Learning rate over the budget."""
+
+    shape: Literal["linear", "cosine", "wsd"] = Field(
+        "linear", description="Decay after warm-up; wsd stays at the peak and decays at the end."
+    )
+    warmup: float = Field(0.05, ge=0, lt=1, description="Share of the budget spent rising from 0.")
+    decay: float = Field(
+        0.4, gt=0, le=1, description="Share of the budget spent falling at the end (wsd alone)."
+    )
+    floor: float = Field(0.0, ge=0, lt=1, description="Share of the peak rate left at last.")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.shape == "wsd" and self.warmup + self.decay > 1:
+            raise ValueError("warmup + decay is more than the whole budget")
+        return self
+
+
+class OptimizerParams(Section):
+    """AdamW (Loshchilov & Hutter 2019)."""
+
+    learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate.")
+    weight_decay: float = Field(0.01, ge=0, description="On matrices; not on biases and norms.")
+    beta1: float = Field(0.9, ge=0, lt=1, description="Memory of the gradient.")
+    beta2: float = Field(0.98, ge=0, lt=1, description="Memory of its square.")
+    epsilon: float = Field(1e-8, gt=0, description="Added to the root of the square.")
+    clip_norm: float = Field(1.0, gt=0, description="Largest norm of the whole gradient.")
+
+
+class TrainingParams(Section):
+    """How the model is trained."""
+
+    seed: int = Field(0, ge=0, lt=2**63, description="Decides weights, order, masks and dropout.")
+    budget: BudgetParams
+    batch_rows: int = Field(32, ge=1, description="Rows per optimizer update, over all devices.")
+    microbatch_rows: int = Field(
+        64, ge=1, description="Most rows that one device works on at once; the rest accumulates."
+    )
+    optimizer: OptimizerParams = OptimizerParams()
+    schedule: ScheduleParams = ScheduleParams()
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="auto: bf16 where the hardware has it, else fp32."
+    )
+    skip_spikes: bool = Field(
+        False, description="Skip updates whose loss is 6 sigma above the last 128."
+    )
+    log_every_steps: int = Field(50, ge=1, description="Steps between two logged values.")
+    validate_every_steps: int = Field(500, ge=1, description="Steps between two validations.")
+    validation_rows: int = Field(
+        512, ge=1, description="Held-out rows of a validation; the same ones each time."
+    )
+    save_every_steps: int = Field(500, ge=1, description="Steps between two checkpoints.")
+    keep_checkpoints: int = Field(
+        2, ge=2, description="Newest checkpoints that are kept; the best one is kept besides."
+    )
+
+
+class PretrainParams(Section):
+    """All that decides the outcome of pretraining."""
+
+    pretraining: PretrainingParams
+    model: ModelParams
+    training: TrainingParams
+
+    @model_validator(mode="after")
+    def _rows_fit(self) -> Self:
+        length, positions = self.pretraining.packing.row_length, self.model.max_positions
+        if length > positions:
+            raise ValueError(
+                f"pretraining.packing.row_length ({length}) is more than "
+                f"model.max_positions ({positions})"
+            )
+        return self

@@ -1,0 +1,213 @@
+"""The stage: token store + tokenizer → a pretrained encoder in Hugging Face form."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import math
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from bertops.errors import UsageError
+from bertops.model.build import build_model
+from bertops.model.size import count_parameters, flops_per_token
+from bertops.pretraining.batches import Batches, Source, open_source
+from bertops.runtime import device as this_device
+from bertops.storage import hash_file, write_text, write_whole
+from bertops.tracker import Tracker
+from bertops.training import checkpoint
+from bertops.training.checkpoint import Checkpoints
+from bertops.training.distributed import World, join_world
+from bertops.training.feed import Feed
+from bertops.training.loop import Run, train
+from bertops.training.objective import MaskedLanguageModel
+from bertops.training.optimizer import build_optimizer
+from bertops.training.params import PretrainParams
+from bertops.training.precision import compute_dtype
+from bertops.training.schedule import plan_budget
+from bertops.training.state import TrainState
+from bertops.training.throughput import Meter
+from bertops.training.validation import Validator
+
+CURVE_COLUMNS = (
+    "step",
+    "tokens",
+    "loss",
+    "learning_rate",
+    "validation_loss",
+    "validation_accuracy",
+)
+
+
+@dataclass(frozen=True)
+class PretrainReport:
+    """What was trained and how well it predicts hidden tokens of held-out documents."""
+
+    parameters: int
+    steps: int
+    tokens: int
+    """Tokens seen, padding not counted."""
+    epochs: float
+    rows: int
+    row_length: int
+    fill_rate: float
+    """Share of the positions in all rows that hold a token, 0 to 1."""
+    loss: float
+    """Mean over the last logged steps, in nats, at the training mask."""
+    validation_loss: float | None
+    """At a mask of 15 %, in nats; None without validation documents."""
+    validation_perplexity: float | None
+    validation_accuracy: float | None
+    weights_sha256: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values for JSON."""
+        return asdict(self)
+
+
+class TooFewRows(UsageError):
+    """The corpus does not fill a single step."""
+
+    def __init__(self, rows: int, batch_rows: int) -> None:
+        self.rows, self.batch_rows = rows, batch_rows
+        super().__init__(
+            f"the corpus fills {rows:,} rows, fewer than the {batch_rows:,} of one step. Lower "
+            "training.batch_rows or pretraining.packing.row_length, or add text."
+        )
+
+
+def pretrain(
+    tokens: Path,
+    tokenizer: Path,
+    target: Path,
+    checkpoints: Path,
+    params: PretrainParams,
+    tracker: Tracker,
+    curve: Path | None = None,
+) -> PretrainReport:
+    """Train a masked language model and save it to `target` with its tokenizer.
+
+    A run that was interrupted carries on from its newest valid checkpoint; one whose inputs or
+    parameters changed finds none and begins afresh.
+
+    Args:
+        tokens: token stores, train/ and validation/.
+        tokenizer: directory in Hugging Face form; must be the one the stores were written with.
+        target: directory to write, for `AutoModelForMaskedLM.from_pretrained`.
+        checkpoints: folder of all runs; this run's lie in one named by its inputs and parameters.
+        curve: CSV to write, a row for each logged step.
+
+    Raises:
+        TokenizerMismatch, StoreDamaged: the inputs do not fit.
+        TooFewRows: the corpus does not fill one step.
+        Interrupted, TrainingDiverged, CheckpointNotWritten: see `loop.train`.
+    """
+    device = this_device()
+    world = join_world(device)
+    source = open_source(tokens / "train", tokenizer, params.pretraining.packing.row_length)
+    held_out = open_source(tokens / "validation", tokenizer, source.plan.row_length)
+    if source.plan.rows < params.training.batch_rows:
+        raise TooFewRows(source.plan.rows, params.training.batch_rows)
+    folder = checkpoints / run_key(source, held_out, params)
+    run = _prepare(source, held_out, folder, params, tracker, device, world)
+    tracker.log_params(params.model_dump())
+    train(run)
+    if world.leads:
+        _export(run.objective.model, tokenizer, target)
+        if curve is not None:
+            write_text(curve, render_curve(run.state))
+    world.barrier()
+    return _report(run, source, target)
+
+
+def run_key(source: Source, held_out: Source, params: PretrainParams) -> str:
+    """Name of a run's folder: a hash of all that decides its outcome, 16 hexadecimal digits."""
+    inputs = {
+        "params": params.model_dump(mode="json"),
+        "tokenizer": source.vocab.sha256,
+        "train": source.store.manifest.files,
+        "validation": held_out.store.manifest.files,
+    }
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _prepare(
+    source: Source,
+    held_out: Source,
+    folder: Path,
+    params: PretrainParams,
+    tracker: Tracker,
+    device: torch.device,
+    world: World,
+) -> Run:
+    training, masking = params.training, params.pretraining.masking
+    model = build_model(params.model, source.vocab, training.seed)
+    model.to(device)  # type: ignore[arg-type]
+    optimizer = build_optimizer(model, training.optimizer)
+    checkpoints = Checkpoints(folder, training.keep_checkpoints)
+    newest = checkpoints.latest()
+    state = checkpoint.load(newest, model, optimizer) if newest else TrainState()
+    row_length, vocab_size = source.plan.row_length, source.vocab.size
+    flops = flops_per_token(params.model, vocab_size, row_length, masking.rate)
+    rows = min(training.microbatch_rows, training.batch_rows)
+    has_validation = held_out.plan.rows > 0
+    return Run(
+        objective=MaskedLanguageModel(model),
+        optimizer=optimizer,
+        feed=Feed(
+            Batches(source, masking, training.seed), training.batch_rows, rows, device, world
+        ),
+        validator=Validator(held_out, training.validation_rows, rows) if has_validation else None,
+        checkpoints=checkpoints,
+        budget=plan_budget(training.budget, source.tokens_per_row * training.batch_rows),
+        params=training,
+        tracker=tracker,
+        meter=Meter(device, flops, world.size),
+        state=state,
+        device=device,
+        dtype=compute_dtype(training.precision, device),
+        world=world,
+    )
+
+
+def _export(model: PreTrainedModel, tokenizer: Path, target: Path) -> None:
+    """Write weights (fp32, safetensors), configuration and tokenizer; stock classes load them."""
+    with write_whole(target) as partial:
+        model.save_pretrained(partial)
+        for path in sorted(tokenizer.iterdir()):
+            shutil.copyfile(path, partial / path.name)
+
+
+def render_curve(state: TrainState) -> str:
+    """The history as CSV; an empty field where nothing was measured."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, CURVE_COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(state.history)
+    return text.getvalue()
+
+
+def _report(run: Run, source: Source, target: Path) -> PretrainReport:
+    last = run.state.history[-1]
+    loss = last.get("validation_loss")
+    return PretrainReport(
+        parameters=count_parameters(run.objective.model),
+        steps=run.state.step,
+        tokens=run.state.tokens,
+        epochs=round(run.state.step * run.params.batch_rows / source.plan.rows, 4),
+        rows=source.plan.rows,
+        row_length=source.plan.row_length,
+        fill_rate=round(source.plan.fill_rate, 6),
+        loss=last["loss"],
+        validation_loss=loss,
+        validation_perplexity=math.exp(loss) if loss is not None else None,
+        validation_accuracy=last.get("validation_accuracy"),
+        weights_sha256=hash_file(target / "model.safetensors"),
+    )
