@@ -1,0 +1,112 @@
+"""Bench: everything that the runs of one task share, read and encoded once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bertops import metrics
+from bertops.errors import UsageError
+from bertops.finetuning.data import read_split, split_names
+from bertops.finetuning.kinds import kind_of
+from bertops.finetuning.kinds.base import Example, TaskKind
+from bertops.finetuning.params import FinetuningParams, TaskParams
+from bertops.finetuning.predictions import Predictions
+from bertops.finetuning.trainer import Feature
+from bertops.inference.card import TaskCard
+from bertops.inference.encode import Features, encode
+from bertops.inference.predict import predict_features
+from bertops.inference.quiet import quiet_transformers
+
+Scores = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A task with its rows as text and as token ids."""
+
+    task: TaskParams
+    params: FinetuningParams
+    encoder: str
+    kind: TaskKind
+    card: TaskCard
+    tokenizer: Any
+    examples: Mapping[str, Sequence[Example]]
+    """By split."""
+    features: Mapping[str, Sequence[Features]]
+    """By split."""
+
+    @property
+    def pad_id(self) -> int:
+        """Token id of the padding."""
+        return self.tokenizer.pad_token_id
+
+    def training_features(self) -> list[Feature]:
+        """Inputs of the training rows with their targets; each window of a text is one."""
+        train = self.examples["train"]
+        targets = [self.kind.target(example, self.task) for example in train]
+        return [f.inputs() | {"labels": targets[f.row]} for f in self.features["train"]]
+
+    def predict(self, model: Any, split: str) -> list[dict[str, Any]]:
+        """Predictions for a split, in its order."""
+        features = self.features[split]
+        return predict_features(model, features, self.pad_id, self.card, self.params.precision)
+
+    def score(self, split: str, predictions: Sequence[Mapping[str, Any]]) -> Scores:
+        """All metrics of the kind, and the task's own."""
+        gold = [self.kind.gold(example) for example in self.examples[split]]
+        found = [row["prediction"] for row in predictions]
+        names = dict.fromkeys([self.task.metric, *self.kind.metrics_of(self.task)])
+        return {name: metrics.score(name, gold, found, self.card.labels) for name in names}
+
+    def scores(self, predictions: Predictions) -> dict[str, Scores]:
+        """The metrics of every split."""
+        return {split: self.score(split, rows) for split, rows in predictions.items()}
+
+    def scored_splits(self) -> list[str]:
+        """Splits to predict: all but train."""
+        return [name for name in self.examples if name != "train"]
+
+
+def open_bench(task: TaskParams, data: Path, encoder: str, params: FinetuningParams) -> Bench:
+    """Read the splits of a task and encode them with the tokenizer of `encoder`.
+
+    Raises:
+        UsageError: the encoder reads fewer tokens than `max_length`, or an unknown metric.
+    """
+    from transformers import AutoConfig, AutoTokenizer
+
+    quiet_transformers()
+    positions = AutoConfig.from_pretrained(encoder).max_position_embeddings
+    if task.max_length > positions:
+        raise UsageError(
+            f"task {task.name!r} asks for max_length {task.max_length}, "
+            f"the encoder {encoder} reads {positions}; lower tasks.max_length"
+        )
+    if task.metric not in metrics.METRICS:
+        raise metrics.UnknownMetric(task.metric)
+    tokenizer = AutoTokenizer.from_pretrained(encoder)
+    card = _card(task)
+    examples = {name: read_split(data, name) for name in split_names(data)}
+    features = {name: _encode(rows, tokenizer, card) for name, rows in examples.items()}
+    kind = kind_of(task.kind)
+    return Bench(task, params, encoder, kind, card, tokenizer, examples, features)
+
+
+def _card(task: TaskParams) -> TaskCard:
+    return TaskCard(
+        task=task.name,
+        kind=task.kind,
+        labels=task.label_names,
+        multi_label=task.multi_label,
+        pair=task.columns.text_b is not None,
+        strip_html=task.strip_html,
+        max_length=task.max_length,
+        long_texts=task.long_texts,
+        metric=task.metric,
+    )
+
+
+def _encode(examples: Sequence[Example], tokenizer: Any, card: TaskCard) -> list[Features]:
+    second = [e["text_b"] for e in examples] if card.pair else None
+    return encode([e["text"] for e in examples], second, tokenizer, card)

@@ -1,0 +1,139 @@
+"""Readers of labelled files: rows with their place in the file."""
+
+import bz2
+import csv
+import gzip
+import io
+import json
+import lzma
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from bertops.errors import BertopsError
+from bertops.finetuning.params import DataFile
+
+csv.field_size_limit(2**31 - 1)  # the default of 128 KiB refuses long reviews
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row as it was read."""
+
+    values: Mapping[str, Any]
+    file: str
+    """Path as declared."""
+    row: int
+    """0-based, of the file."""
+
+
+class TaskFileUnreadable(BertopsError):
+    """A file of a task is missing, of an unknown format or broken."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"{path}: {reason}")
+
+
+def read_rows(file: DataFile, root: Path) -> Iterator[Row]:
+    """Rows of `file` that satisfy its `where`, in order.
+
+    Raises:
+        TaskFileUnreadable: no such file, unknown format, bytes that are no UTF-8, broken JSON, or
+            a column of `where` that the file does not have.
+    """
+    path = root / file.path
+    if not path.exists():
+        raise TaskFileUnreadable(file.path, "no such file; check data.path of the task")
+    name = file.format or format_of(path)
+    if name is None:
+        raise TaskFileUnreadable(
+            file.path, f"format unknown; name it in data.format: {', '.join(READERS)}"
+        )
+    try:
+        for number, values in enumerate(READERS[name](path, file)):
+            if _selected(values, file):
+                yield Row(values, file.path, number)
+    except (UnicodeDecodeError, json.JSONDecodeError, csv.Error, EOFError, OSError) as error:
+        raise TaskFileUnreadable(file.path, f"{error}") from error
+
+
+def format_of(path: Path) -> str | None:
+    """Name of the format by the suffixes of the file name; None when they do not tell."""
+    suffixes = [s.lstrip(".") for s in path.suffixes if s not in OPENERS]
+    suffix = suffixes[-1].lower() if suffixes else ""
+    return suffix if suffix in READERS else None
+
+
+def open_text(path: Path) -> IO[str]:
+    """Open a UTF-8 file, plain or compressed, with line ends kept as they are."""
+    opener = OPENERS.get(path.suffix, lambda p: p.open("rb"))
+    return io.TextIOWrapper(opener(path), encoding="utf-8-sig", newline="")
+
+
+def _open_zstd(path: Path) -> IO[bytes]:
+    import zstandard
+
+    return zstandard.open(path, "rb")
+
+
+OPENERS: dict[str, Callable[[Path], Any]] = {
+    ".gz": gzip.open,
+    ".bz2": bz2.open,
+    ".xz": lzma.open,
+    ".zst": _open_zstd,
+}
+
+
+def _selected(values: Mapping[str, Any], file: DataFile) -> bool:
+    for column, wanted in file.where.items():
+        if column not in values:
+            raise TaskFileUnreadable(
+                file.path, f"no column {column!r} for where; found {', '.join(values)}"
+            )
+        if str(values[column]) != str(wanted):
+            return False
+    return True
+
+
+def _read_separated(path: Path, file: DataFile, separator: str, quoted: bool) -> Iterator[Any]:
+    quoted = quoted if file.quoted is None else file.quoted
+    with open_text(path) as text:
+        yield from csv.DictReader(
+            text,
+            fieldnames=file.header or None,
+            delimiter=separator,
+            quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
+            strict=quoted,
+        )
+
+
+def _read_csv(path: Path, file: DataFile) -> Iterator[Any]:
+    return _read_separated(path, file, ",", quoted=True)
+
+
+def _read_tsv(path: Path, file: DataFile) -> Iterator[Any]:
+    return _read_separated(path, file, "\t", quoted=False)
+
+
+def _read_jsonl(path: Path, file: DataFile) -> Iterator[Any]:
+    with open_text(path) as lines:
+        for line in lines:
+            if line.strip():
+                yield json.loads(line)
+
+
+def _read_parquet(path: Path, file: DataFile) -> Iterator[Any]:
+    import pyarrow.parquet as pq
+
+    for batch in pq.ParquetFile(path).iter_batches(1000):
+        yield from batch.to_pylist()
+
+
+READERS: dict[str, Callable[[Path, DataFile], Iterator[Any]]] = {
+    "csv": _read_csv,
+    "tsv": _read_tsv,
+    "jsonl": _read_jsonl,
+    "parquet": _read_parquet,
+}

@@ -1,0 +1,103 @@
+"""TaskKind: what a kind of task must be able to do."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from bertops.finetuning.params import FinetuningParams, TaskParams
+from bertops.inference.markup import strip_html
+
+Example = dict[str, Any]
+"""A row of a split: text, perhaps text_b, label, and whatever else the kind needs."""
+
+
+class BadRow(Exception):
+    """A row that cannot become an example; never leaves the package."""
+
+    def __init__(self, problem: str, detail: str, *, fatal: bool = True) -> None:
+        self.problem, self.detail, self.fatal = problem, detail, fatal
+        super().__init__(f"{problem}: {detail}")
+
+
+class TaskKind(ABC):
+    """One kind of task. It has no state: everything comes in as an argument."""
+
+    @abstractmethod
+    def metrics_of(self, task: TaskParams) -> tuple[str, ...]:
+        """Metrics that are reported besides the one of the task."""
+
+    @abstractmethod
+    def read(self, values: Mapping[str, Any], task: TaskParams) -> Example:
+        """The example in a row as it was read.
+
+        Raises:
+            BadRow: the row has no example; `fatal` when the file, not the row, is at fault.
+        """
+
+    @abstractmethod
+    def class_of(self, example: Example) -> str | None:
+        """The class that an example counts for in reports; None where there are no classes."""
+
+    @abstractmethod
+    def build(self, encoder: str, task: TaskParams, params: FinetuningParams, fresh: bool) -> Any:
+        """The model: the encoder with a new head, or, when `fresh`, all of it new.
+
+        What is new is drawn from torch's global generator.
+        """
+
+    @abstractmethod
+    def target(self, example: Example, task: TaskParams) -> Any:
+        """What the model learns for an example, as its loss expects it."""
+
+    @abstractmethod
+    def gold(self, example: Example) -> Any:
+        """What the metrics compare with."""
+
+    @abstractmethod
+    def baselines(
+        self, train: Sequence[Example], validation: Sequence[Example], task: TaskParams
+    ) -> Mapping[str, "Baseline"]:
+        """Models without an encoder, fitted, by name."""
+
+    def loss(self, train: Sequence[Example], task: TaskParams, params: FinetuningParams) -> Any:
+        """A loss for HF Trainer's `compute_loss_func`; None: the model's own."""
+        return None
+
+
+class Baseline(Protocol):
+    """A fitted model without an encoder."""
+
+    def predict(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
+        """Predictions in the form that `bertops.inference` gives them."""
+
+
+def read_text(values: Mapping[str, Any], column: str, task: TaskParams) -> str:
+    """The text in a column, with HTML taken out when the task says so.
+
+    Raises:
+        BadRow: no such column (fatal), or nothing but whitespace in it.
+    """
+    if column not in values:
+        raise BadRow("missing column", f"{column!r} is not among {', '.join(map(str, values))}")
+    text = "" if values[column] is None else str(values[column])
+    if task.strip_html:
+        text = strip_html(text)
+    if not text.strip():
+        raise BadRow("empty text", f"column {column!r}", fatal=False)
+    return text
+
+
+def read_pair(values: Mapping[str, Any], task: TaskParams) -> Example:
+    """`text`, and `text_b` where the task has pairs."""
+    example = {"text": read_text(values, task.columns.text, task)}
+    if task.columns.text_b:
+        example["text_b"] = read_text(values, task.columns.text_b, task)
+    return example
+
+
+def read_label(values: Mapping[str, Any], task: TaskParams) -> Any:
+    """The raw label of a row; a missing column is a `BadRow`."""
+    if task.columns.label not in values:
+        found = ", ".join(map(str, values))
+        raise BadRow("missing column", f"{task.columns.label!r} is not among {found}")
+    return values[task.columns.label]

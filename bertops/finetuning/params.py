@@ -1,0 +1,138 @@
+"""Knobs of tasks and of fine-tuning."""
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from bertops.section import Section
+
+Kind = Literal["classification", "regression"]
+SPLITS = ("train", "validation", "test")
+
+
+class DataFile(Section):
+    """One file of a task and the split it belongs to."""
+
+    path: str = Field(description="File or folder, relative to the project; .gz, .zst too.")
+    format: Literal["csv", "tsv", "jsonl", "parquet"] | None = Field(
+        None, description="Format; by the name of the file when not given."
+    )
+    split: str = Field(
+        description="train, validation, test, the name of a further slice to score, or by_hash: "
+        "the identity of each text decides, as it does for the corpus."
+    )
+    where: dict[str, str | int | float | bool] = Field(
+        default_factory=dict, description="Only rows whose columns have these values."
+    )
+    header: tuple[str, ...] = Field((), description="Column names of a file without a header row.")
+    quoted: bool | None = Field(
+        None, description="Whether fields may stand in quotes; default: in CSV yes, in TSV no."
+    )
+
+    @field_validator("split")
+    @classmethod
+    def _split_is_a_name(cls, value: str) -> str:
+        if not value.isidentifier():
+            raise ValueError("must be a name of letters, digits and underscores")
+        return value
+
+
+class Columns(Section):
+    """Which column of the files holds what."""
+
+    text: str = Field("text", description="Text, or the first text of a pair.")
+    text_b: str | None = Field(None, description="Second text of a pair.")
+    label: str = Field("label", description="Label or score.")
+
+
+class TaskParams(Section):
+    """A task: what to read, what to predict, how to score it."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="Name; part of file names.")
+    kind: Kind = Field("classification", description="What is predicted.")
+    path: str | None = Field(
+        None, description="File or folder that all files of `data` lie in: what DVC watches."
+    )
+    data: tuple[DataFile, ...] = Field(min_length=1, description="Files and their splits.")
+    columns: Columns = Field(default_factory=Columns, description="Which column holds what.")
+    labels: dict[str, str] | tuple[str, ...] = Field(
+        (), description="Label names in order (of two, the last is the positive one), or a "
+        "mapping from the value in the file to the name.",
+    )  # fmt: skip
+    multi_label: bool = Field(False, description="A text may have any number of labels.")
+    label_separator: str = Field(",", description="Between labels of one field (multi_label).")
+    strip_html: bool = Field(False, description="Replace HTML tags and entities in the texts.")
+    train_rows: int | None = Field(None, gt=0, description="Labelled rows to train on; all.")
+    validation_rows: int | None = Field(None, gt=0, description="Rows to validate on; all.")
+    test_rows: int | None = Field(None, gt=0, description="Rows of test and each slice; all.")
+    max_length: int = Field(128, ge=8, description="Tokens of one input, special ones included.")
+    long_texts: Literal["head", "head_tail", "windows"] = Field(
+        "head", description="What is read of a longer text: its beginning, beginning and end, or "
+        "all of it in overlapping windows whose scores are averaged.",
+    )  # fmt: skip
+    metric: str = Field("accuracy", description="Metric that is validated on.")
+    init_from: str | None = Field(
+        None, description="Directory, hub id or models:/name@alias to start from; our encoder."
+    )
+    overrides: dict[str, Any] = Field(
+        default_factory=dict, description="Values of the section finetuning for this task alone."
+    )
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Names of the labels in their order, each once."""
+        names = self.labels.values() if isinstance(self.labels, dict) else self.labels
+        return tuple(dict.fromkeys(names))
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _label_values_are_text(cls, value: Any) -> Any:
+        """YAML reads `0:` as a number; labels are compared as text."""
+        if isinstance(value, dict):
+            return {str(raw): str(name) for raw, name in value.items()}
+        return tuple(str(name) for name in value)
+
+    @model_validator(mode="after")
+    def _task_can_be_scored(self) -> Self:
+        splits = {file.split for file in self.data}
+        if "by_hash" not in splits and not {"train", "test"} <= splits:
+            raise ValueError("data needs a train and a test split, or a file with split: by_hash")
+        if self.kind == "classification" and len(self.label_names) < 2:
+            raise ValueError("labels needs at least two names")
+        FinetuningParams.model_validate(self.overrides)
+        return self
+
+
+class FinetuningParams(Section):
+    """How every task is fine-tuned; a task may override single values."""
+
+    seeds: tuple[int, ...] = Field((1, 2, 3), min_length=1, description="One run for each.")
+    epochs: int = Field(4, gt=0, description="Passes over the training rows.")
+    batch_rows: int = Field(32, gt=0, description="Rows of one optimizer step.")
+    learning_rates: tuple[float, ...] = Field(
+        (5e-4,), min_length=1, description="Rates for the pretrained encoder; of several, the "
+        "first seed tries all and validation decides.",
+    )  # fmt: skip
+    control_learning_rates: tuple[float, ...] = Field(
+        (5e-4,), min_length=1, description="Rates for the control, chosen in the same way."
+    )
+    control: bool = Field(True, description="Train the same architecture without pretraining.")
+    warmup_share: float = Field(0.1, ge=0, lt=1, description="Share of steps to warm up.")
+    weight_decay: float = Field(0.01, ge=0, description="AdamW weight decay.")
+    classifier_dropout: float | None = Field(
+        None, ge=0, lt=1, description="Dropout before the classifier; the encoder's own."
+    )
+    patience: int = Field(
+        0, ge=0, description="Stop after this many epochs without a better metric; 0: never."
+    )
+    class_weights: Literal["none", "balanced"] = Field(
+        "none", description="balanced: a class weighs by the inverse of its frequency."
+    )
+    gradient_checkpointing: bool = Field(False, description="Less memory for more time.")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="auto: bf16 where the hardware multiplies it, else fp32."
+    )
+
+    def for_task(self, task: TaskParams) -> "FinetuningParams":
+        """These parameters with the task's own overrides."""
+        return FinetuningParams.model_validate(self.model_dump() | task.overrides)

@@ -1,0 +1,208 @@
+"""One task: seeds × {pretrained, control}, baselines beside, the best seed saved."""
+
+import hashlib
+import json
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bertops.errors import BertopsError
+from bertops.finetuning.attempt import Attempt, Model, attempt, attempt_predictions
+from bertops.finetuning.bench import Bench, Scores, open_bench
+from bertops.finetuning.params import FinetuningParams, TaskParams
+from bertops.finetuning.predictions import prediction_rows, write_predictions
+from bertops.progress import progress
+from bertops.storage import hash_tree, remove, write_whole
+from bertops.tracker import NullTracker, Tracker
+
+
+class FinetuningFailed(BertopsError):
+    """Every run of the pretrained model failed, so there is nothing to save."""
+
+    def __init__(self, task: str, failures: Sequence[str]) -> None:
+        self.task, self.failures = task, tuple(failures)
+        listed = "".join(f"\n  {failure}" for failure in failures)
+        super().__init__(f"task {task!r}: all {len(failures)} runs failed{listed}")
+
+
+@dataclass(frozen=True)
+class FinetuneReport:
+    """What the runs of one task gave. Nothing in it depends on the machine's clock or paths."""
+
+    task: str
+    kind: str
+    metric: str
+    labels: tuple[str, ...]
+    rows: dict[str, int]
+    """By split."""
+    runs: tuple[Attempt, ...]
+    """One for each model and seed, at the chosen rate; failed ones included."""
+    tried: tuple[Attempt, ...]
+    """Runs at the learning rates that validation did not choose."""
+    learning_rates: dict[str, float]
+    """The chosen one for each model."""
+    baselines: dict[str, dict[str, Scores]]
+    """By baseline and split."""
+    best_seed: int
+    """Of the saved model: the best pretrained run on the validation rows."""
+    summary: dict[str, dict[str, dict[str, dict[str, float]]]]
+    """model → split → metric → median, min, max over the seeds."""
+
+    @property
+    def failed(self) -> int:
+        """Number of runs that failed."""
+        return sum(run.failure is not None for run in self.runs + self.tried)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self) | {"failed": self.failed}
+
+
+def finetune_task(
+    task: TaskParams,
+    data: Path,
+    encoder: Path | str,
+    target: Path,
+    predictions: Path,
+    work: Path,
+    params: FinetuningParams,
+    tracker: Tracker | None = None,
+) -> FinetuneReport:
+    """Fine-tune, score and save the model of one task.
+
+    Writes to `target` the best pretrained seed by validation, a Hugging Face directory with its
+    tokenizer and bertops.json; to `predictions/<split>.parquet` every prediction of every model,
+    seed and baseline (see predictions.py). Same inputs, same bytes, on a CPU with as many threads.
+
+    A killed call leaves its finished runs in `work/<hash of inputs and parameters>`; the next one
+    carries on from there. The folder is removed at the end.
+
+    Args:
+        data: splits that `prepare_task` wrote.
+        encoder: Hugging Face directory or hub id to start from.
+
+    Raises:
+        UsageError: the task does not fit the encoder, or names an unknown metric.
+        FinetuningFailed: no pretrained run came through.
+    """
+    params = params.for_task(task)
+    tracker = tracker or NullTracker()
+    bench = open_bench(task, data, str(encoder), params)
+    folder = work / _key(task, data, encoder, params)
+    runs, tried, rates = _run_all(bench, folder, tracker)
+    done = [run for run in runs if run.failure is None]
+    pretrained = [run for run in done if run.model == "pretrained"]
+    if not pretrained:
+        raise FinetuningFailed(task.name, [str(run.failure) for run in runs if run.failure])
+    best = max(pretrained, key=lambda run: run.validation)  # of equals the first seed
+    baselines = _write_all_predictions(bench, folder, done, predictions)
+    _save(bench, folder / best.name / "model", target)
+    report = FinetuneReport(
+        task=task.name,
+        kind=task.kind,
+        metric=task.metric,
+        labels=bench.card.labels,
+        rows={split: len(rows) for split, rows in bench.examples.items()},
+        runs=tuple(runs),
+        tried=tuple(tried),
+        learning_rates=rates,
+        baselines=baselines,
+        best_seed=best.seed,
+        summary=_summarize(done),
+    )
+    remove(folder)
+    return report
+
+
+def _key(task: TaskParams, data: Path, encoder: Path | str, params: FinetuningParams) -> str:
+    """Name of the work folder: changes with anything that changes a result."""
+    values = {
+        "task": task.model_dump(mode="json"),
+        "params": params.model_dump(mode="json"),
+        "data": hash_tree(data),
+        "encoder": hash_tree(Path(encoder)) if Path(encoder).exists() else str(encoder),
+    }
+    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    return f"{task.name}-{digest[:16]}"
+
+
+def _run_all(
+    bench: Bench, work: Path, tracker: Tracker
+) -> tuple[list[Attempt], list[Attempt], dict[str, float]]:
+    """Runs at the chosen rates, runs at other rates, and the rate of each model."""
+    params = bench.params
+    rates: dict[Model, tuple[float, ...]] = {"pretrained": params.learning_rates}
+    if params.control:
+        rates["control"] = params.control_learning_rates
+    attempts = sum(len(some) + len(params.seeds) - 1 for some in rates.values())
+    runs: list[Attempt] = []
+    tried: list[Attempt] = []
+    chosen: dict[str, float] = {}
+    with progress(
+        what=f"fine-tuning {bench.task.name}", total=attempts * params.epochs, unit="epoch"
+    ) as bar:
+        for model, candidates in rates.items():
+
+            def run(seed: int, rate: float, model: Model = model) -> Attempt:
+                return attempt(bench, work, model, seed, rate, tracker, bar.update)
+
+            first = [run(params.seeds[0], rate) for rate in candidates]
+            best = max(first, key=lambda found: found.validation)
+            chosen[model] = best.learning_rate
+            runs += [best, *(run(seed, best.learning_rate) for seed in params.seeds[1:])]
+            tried += [found for found in first if found is not best]
+    return runs, tried, chosen
+
+
+def _write_all_predictions(
+    bench: Bench, work: Path, runs: Sequence[Attempt], target: Path
+) -> dict[str, dict[str, Scores]]:
+    """Write the predictions of runs and baselines; the scores of the baselines."""
+    rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for run in runs:
+        for split, kept in attempt_predictions(work, run).items():
+            rows[split] += kept
+    train, validation = bench.examples["train"], bench.examples["validation"]
+    scores = {}
+    for name, baseline in bench.kind.baselines(train, validation, bench.task).items():
+        found = {s: baseline.predict(bench.examples[s]) for s in bench.scored_splits()}
+        scores[name] = bench.scores(found)
+        for split, values in found.items():
+            rows[split] += prediction_rows(
+                name, 0, split, bench.examples[split], values, bench.kind
+            )
+    with write_whole(target) as partial:
+        partial.mkdir()
+        for split, values in rows.items():
+            write_predictions(partial / f"{split}.parquet", values)
+    return scores
+
+
+def _save(bench: Bench, model: Path, target: Path) -> None:
+    """Copy the model of a run to `target`, with its tokenizer and its card."""
+    import shutil
+
+    with write_whole(target) as partial:
+        shutil.copytree(model, partial)
+        bench.tokenizer.save_pretrained(partial)
+        bench.card.write(partial)
+
+
+def _summarize(runs: Sequence[Attempt]) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
+    groups: dict[str, list[Attempt]] = defaultdict(list)
+    for run in runs:
+        groups[run.model].append(run)
+    return {
+        model: {
+            split: {name: _spread([run.metrics[split][name] for run in group]) for name in scores}
+            for split, scores in group[0].metrics.items()
+        }
+        for model, group in groups.items()
+    }
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}

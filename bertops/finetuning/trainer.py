@@ -1,0 +1,159 @@
+"""One run: a model, a seed, a learning rate. The loop is HF Trainer's."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+
+from bertops import runtime
+from bertops.errors import BertopsError
+from bertops.finetuning.params import FinetuningParams
+from bertops.inference.forward import pad
+
+Feature = dict[str, Any]
+"""input_ids, perhaps token_type_ids, and labels; not padded."""
+
+
+class RunDiverged(BertopsError):
+    """The model gives no finite numbers any more."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+        super().__init__(
+            f"the model's outputs are not finite after epoch {epoch}; "
+            "lower finetuning.learning_rates, or set precision: fp32"
+        )
+
+
+@dataclass
+class Curve:
+    """What happened during a run."""
+
+    validation: list[float] = field(default_factory=list)
+    """Metric of the task after each epoch."""
+    best_epoch: int = 0
+    """1-based; its weights are the model's."""
+
+
+class KeepBest(TrainerCallback):
+    """Scores the model after every epoch, keeps the best weights in memory, stops when told.
+
+    In memory because a fine-tuning run is short: one copy of the weights instead of a checkpoint
+    for every epoch. Ties keep the earlier epoch.
+    """
+
+    def __init__(self, score: Callable[[Any], float], patience: int) -> None:
+        self.curve = Curve()
+        self._score, self._patience = score, patience
+        self._weights: dict[str, Any] = {}
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+        """Score, keep, perhaps stop."""
+        model, curve = kwargs["model"], self.curve
+        curve.validation.append(self._score(model))
+        epoch = len(curve.validation)
+        if epoch == 1 or curve.validation[-1] > curve.validation[curve.best_epoch - 1]:
+            curve.best_epoch = epoch
+            self._weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
+        if self._patience and epoch - curve.best_epoch >= self._patience:
+            control.should_training_stop = True
+        return control
+
+    def restore(self, model: Any) -> None:
+        """Give the model its best weights back."""
+        model.load_state_dict(self._weights)
+
+
+class LogSteps(TrainerCallback):
+    """Hands the losses to a function."""
+
+    def __init__(self, log: Callable[[int, dict[str, float]], None]) -> None:
+        self._log = log
+
+    def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Pass on what Trainer logs while it trains."""
+        logs = kwargs.get("logs") or {}
+        values = {name: float(logs[name]) for name in ("loss", "learning_rate") if name in logs}
+        if values:
+            self._log(state.global_step, values)
+
+
+def train(
+    build: Callable[[], Any],
+    features: Sequence[Feature],
+    pad_id: int,
+    score: Callable[[Any], float],
+    *,
+    seed: int,
+    learning_rate: float,
+    params: FinetuningParams,
+    loss: Any = None,
+    log: Callable[[int, dict[str, float]], None] = lambda step, values: None,
+) -> tuple[Any, Curve]:
+    """Train and return the model with the weights of its best epoch, and how it went.
+
+    Deterministic on a CPU for the same arguments and number of threads.
+
+    Args:
+        build: makes the model; what is new in it is drawn after seeding.
+        score: metric on the validation rows, higher is better.
+
+    Raises:
+        RunDiverged: from `score`, when the outputs are not finite.
+    """
+    runtime.seed_everything(seed)
+    model = build()
+    keeper = KeepBest(score, params.patience)
+    with tempfile.TemporaryDirectory() as unused:
+        trainer = Trainer(
+            model=model,
+            args=_arguments(unused, seed, learning_rate, params, len(features)),
+            train_dataset=list(features),
+            data_collator=lambda rows: collate(rows, pad_id),
+            callbacks=[keeper, LogSteps(log)],
+            compute_loss_func=loss,
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
+    keeper.restore(model)
+    return trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False), keeper.curve
+
+
+def collate(rows: Sequence[Feature], pad_id: int) -> dict[str, Any]:
+    """Padded tensors with `labels`."""
+    import torch
+
+    inputs = [{k: v for k, v in row.items() if k != "labels"} for row in rows]
+    return pad(inputs, pad_id) | {"labels": torch.tensor([row["labels"] for row in rows])}
+
+
+def _arguments(
+    folder: str, seed: int, learning_rate: float, params: FinetuningParams, rows: int
+) -> TrainingArguments:
+    device = runtime.device()
+    steps = params.epochs * -(-rows // params.batch_rows)
+    bf16 = params.precision == "bf16" or (
+        params.precision == "auto" and runtime.has_fast_bf16(device)
+    )
+    return TrainingArguments(
+        output_dir=folder,
+        seed=seed,
+        num_train_epochs=params.epochs,
+        per_device_train_batch_size=params.batch_rows,
+        learning_rate=learning_rate,
+        warmup_steps=int(params.warmup_share * steps),
+        weight_decay=params.weight_decay,
+        activation_checkpointing=params.gradient_checkpointing,
+        bf16=bf16,
+        use_cpu=device.type == "cpu",
+        train_sampling_strategy="group_by_length",
+        remove_unused_columns=False,
+        dataloader_pin_memory=device.type == "cuda",
+        save_strategy="no",
+        eval_strategy="no",
+        logging_steps=20,
+        disable_tqdm=True,
+        report_to="none",
+    )

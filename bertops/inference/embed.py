@@ -1,0 +1,53 @@
+"""Last hidden states, and vectors of whole texts."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from bertops.inference.forward import forward
+from bertops.inference.load import Loaded
+
+# L tokens of a text, D hidden size, N texts
+
+
+def hidden_states(loaded: Loaded, texts: Sequence[str]) -> list[np.ndarray]:
+    """Last hidden states of every text, float32 [L, D], special tokens included."""
+
+    def read(outputs: Any, lengths: Sequence[int]) -> list[np.ndarray]:
+        states = outputs.last_hidden_state.float().cpu().numpy()
+        return [row[:length] for row, length in zip(states, lengths, strict=True)]
+
+    return forward(_body(loaded), _inputs(loaded, texts), loaded.tokenizer.pad_token_id, read)
+
+
+def embed(
+    loaded: Loaded, texts: Sequence[str], pooling: Literal["mean", "cls"] = "mean"
+) -> np.ndarray:
+    """One vector for each text, float32 [N, D]: the mean of its states, or the state of [CLS]."""
+
+    def read(outputs: Any, lengths: Sequence[int]) -> list[np.ndarray]:
+        states = outputs.last_hidden_state.float().cpu().numpy()
+        rows = zip(states, lengths, strict=True)
+        return [row[0] if pooling == "cls" else row[:length].mean(axis=0) for row, length in rows]
+
+    body = _body(loaded)
+    values = forward(body, _inputs(loaded, texts), loaded.tokenizer.pad_token_id, read)
+    return np.stack(values) if values else np.zeros((0, body.config.hidden_size), np.float32)
+
+
+def _body(loaded: Loaded) -> Any:
+    """The encoder without a head."""
+    return loaded.model.base_model
+
+
+def _inputs(loaded: Loaded, texts: Sequence[str]) -> list[dict[str, list[int]]]:
+    limit = min(loaded.model.config.max_position_embeddings, loaded.tokenizer.model_max_length)
+    encoded = loaded.tokenizer(
+        [loaded.clean(text) for text in texts],
+        truncation=True,
+        max_length=limit,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+    )
+    return [{"input_ids": ids} for ids in encoded["input_ids"]]
