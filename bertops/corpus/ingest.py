@@ -131,7 +131,8 @@ def chosen(columns: dict[str, Any], where: dict[str, Scalar | list[Scalar]]) -> 
     Compared as text, since a CSV knows no other type: 1 and "1" are equal.
     """
     return all(
-        str(columns.get(name)) in {str(x) for x in (wanted if isinstance(wanted, list) else [wanted])}
+        str(columns.get(name))
+        in {str(x) for x in (wanted if isinstance(wanted, list) else [wanted])}
         for name, wanted in where.items()
     )
 
@@ -193,9 +194,7 @@ def _tables(rows: Iterator[dict[str, Any]]) -> Iterator[pl.DataFrame]:
 
 def _report(source: SourceParams, counts: _Counts) -> IngestReport:
     files = tuple(
-        FileCount(
-            file, n, counts.kept[file], counts.filtered[file], counts.quarantined[file]
-        )
+        FileCount(file, n, counts.kept[file], counts.filtered[file], counts.quarantined[file])
         for file, n in counts.read.items()
     )
     return IngestReport(

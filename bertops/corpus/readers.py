@@ -81,9 +81,7 @@ def read_jsonl(file: Text, source: SourceParams) -> Iterator[Record | Fault]:
 def parse_object(line: Line) -> Record | Fault:
     """The object in a line of JSON. NaN and Infinity, which are no JSON, are read as null."""
     try:
-        value = json.loads(
-            line.text, object_pairs_hook=_unique_keys, parse_constant=lambda _: None
-        )
+        value = json.loads(line.text, object_pairs_hook=_unique_keys, parse_constant=lambda _: None)
     except (ValueError, RecursionError) as error:
         return Fault(line.number, f"no JSON: {error}", line.text[:EXCERPT_CHARACTERS])
     if not isinstance(value, dict):

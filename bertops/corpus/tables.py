@@ -42,7 +42,7 @@ CORPUS = pl.Schema(
         "language_score": pl.Float64,
         "characters": pl.Int64,
         "words": pl.Int64,
-        "text_hash": pl.String,  # 16 hexadecimal digits of the words of the text
+        "text_hash": pl.String,  # 32 hexadecimal digits of the words of the text
         "cluster": pl.String,  # doc_id of the document kept for all its copies; null: no copies
         "edits": pl.String,  # JSON object: edit → how often it was applied
         "config": pl.String,  # hash of the parameters that made the document

@@ -1,0 +1,118 @@
+"""Near duplicates: MinHash signatures in bands, candidate pairs verified by Jaccard, clusters.
+
+Source: Broder 1997, "On the resemblance and containment of documents"; banding as in Leskovec,
+Rajaraman and Ullman, "Mining of Massive Datasets", section 3.4. Signatures are by rensa.
+
+Everything is a function of the documents alone: neither the order of files nor the number of
+workers changes a pair, a cluster or which document is kept.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from bertops.corpus.params import DedupParams
+
+BUCKET = 8  # documents up to which all pairs of a bucket are compared
+PAIRS = pl.Schema({"a": pl.UInt32, "b": pl.UInt32})
+
+
+def band_names(params: DedupParams) -> list[str]:
+    """Names of the columns that hold the hashes of the bands."""
+    return [f"band_{i}" for i in range(params.bands)]
+
+
+def bands(
+    shingle_hashes: NDArray[np.uint64], offsets: NDArray[np.uint64], params: DedupParams
+) -> pl.DataFrame:
+    """One row a document, one u64 for each band of its signature.
+
+    Two documents of Jaccard similarity s share a band with probability 1 - (1 - s**rows)**bands.
+    """
+    import rensa
+
+    matrix = rensa.RMinHash.digest_matrix_from_flat_token_hashes(
+        shingle_hashes, offsets, params.bands * params.rows, params.seed
+    )
+    signature = np.array(matrix.to_rows(), dtype=np.uint64)
+    signature = signature.reshape(len(offsets) - 1, params.bands, params.rows)
+    combined = np.zeros(signature.shape[:2], np.uint64)
+    for row in range(params.rows):
+        combined = (combined + signature[:, :, row]) * np.uint64(0x9E3779B97F4A7C15)
+    return pl.DataFrame(combined, band_names(params))
+
+
+def candidate_pairs(band_columns: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """Pairs that share at least one band, each once, `a` before `b`.
+
+    Args:
+        band_columns: for each band, columns `entry` (u32) and `band` (u64). Entries are numbered
+            in an order that depends on the documents alone.
+    """
+    found = [_pairs_of_band(band) for band in band_columns]
+    return pl.concat([PAIRS.to_frame(), *found]).unique().sort("a", "b")
+
+
+def _pairs_of_band(band: pl.DataFrame) -> pl.DataFrame:
+    """All pairs of a small bucket; of a large one, each with the first and with its neighbour.
+
+    A bucket of many is one large cluster, or an accident; all its pairs would be its square.
+    """
+    shared = band.filter(pl.col("band").is_duplicated()).sort("band", "entry")
+    if shared.is_empty():
+        return PAIRS.to_frame()
+    place = pl.int_range(pl.len()).over("band")
+    shared = shared.with_columns(
+        place=place, size=pl.len().over("band"), first=pl.col("entry").first().over("band")
+    )
+    small = shared.filter(pl.col("size") <= BUCKET)
+    joined = small.join(small, on="band", suffix="_b").filter(pl.col("place") < pl.col("place_b"))
+    every = joined.select(a="entry", b="entry_b")
+    large = shared.filter(pl.col("size") > BUCKET)
+    star = large.filter(pl.col("place") > 0).select(a="first", b="entry")
+    chain = large.with_columns(before=pl.col("entry").shift(1).over("band")).drop_nulls("before")
+    return pl.concat([every, star, chain.select(a="before", b="entry")])
+
+
+def jaccard(left: NDArray[np.uint64], right: NDArray[np.uint64]) -> float:
+    """Shared of all different shingles; both arrays are sorted and without repetition."""
+    shared = len(np.intersect1d(left, right, assume_unique=True))
+    union = len(left) + len(right) - shared
+    return shared / union if union else 1.0
+
+
+def verified(
+    pairs: pl.DataFrame, shingles_of: Mapping[int, NDArray[np.uint64]], min_jaccard: float
+) -> Iterator[tuple[int, int, float]]:
+    """The pairs whose texts really are that similar, with their similarity."""
+    for a, b in pairs.iter_rows():
+        left, right = shingles_of[a], shingles_of[b]
+        shorter, longer = sorted((len(left), len(right)))
+        if shorter < min_jaccard * longer:
+            continue  # not even a full overlap would be enough
+        similarity = jaccard(left, right)
+        if similarity >= min_jaccard:
+            yield a, b, similarity
+
+
+def clusters(pairs: Iterable[tuple[int, int]]) -> dict[int, int]:
+    """Entry → smallest entry of its cluster, for every entry that has a pair.
+
+    Clusters are connected components; the smallest entry speaks for all.
+    """
+    parent: dict[int, int] = {}
+
+    def find(entry: int) -> int:
+        root = entry
+        while parent.setdefault(root, root) != root:
+            root = parent[root]
+        while parent[entry] != root:
+            parent[entry], entry = root, parent[entry]
+        return root
+
+    for a, b in pairs:
+        low, high = sorted((find(a), find(b)))
+        parent[high] = low
+    return {entry: find(entry) for entry in sorted(parent)}

@@ -1,0 +1,146 @@
+"""Measures against thresholds: which rules each document of a batch fails."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import polars as pl
+
+from bertops.corpus.params import RuleParams
+from bertops.corpus.rules.c4 import c4
+from bertops.corpus.rules.chinese import chinese
+from bertops.corpus.rules.fineweb import fineweb
+from bertops.corpus.rules.flat import split_words
+from bertops.corpus.rules.gopher import gopher_quality
+from bertops.corpus.rules.repetition import NgramRepetition, line_repetition
+
+UNSPACED = ("zh", "ja", "th", "lo", "km", "my")
+"""Languages written without spaces between words: rules that count words say nothing on them."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One limit: a document fails when its measure is below, or above, the threshold."""
+
+    name: str
+    """`family.rule`; after it the measure is looked up."""
+    measure: str
+    side: Literal["min", "max"]
+    threshold: float
+    chinese: bool = False
+    """True: for Chinese documents alone; False: for those in languages with spaces."""
+
+    def failed(self) -> pl.Expr:
+        """Whether a document fails; a measure that is undefined fails nothing."""
+        value = pl.col(self.measure)
+        out = value < self.threshold if self.side == "min" else value > self.threshold
+        subject = pl.col("language").eq("zh")
+        spaced = ~pl.col("language").is_in(UNSPACED)
+        return (out & (subject if self.chinese else spaced)).fill_null(False)
+
+
+def rules_of(params: RuleParams) -> list[Rule]:
+    """Every rule that is switched on, in the order in which the first failure counts."""
+    return [*_repetition(params), *_gopher(params), *_c4(params), *_fineweb(params), *_zh(params)]
+
+
+def measure(text: pl.Series, params: RuleParams) -> tuple[pl.DataFrame, pl.Series]:
+    """Every measure of a batch, columns `family.measure`, one row a document, and the texts.
+
+    The texts are those given, or without the lines that C4 removes when `c4.drop_lines` is set.
+    `words` is the number of words without punctuation.
+    """
+    words = split_words(text)
+    quality = gopher_quality(text, words)
+    found = [_named(quality, "gopher")]
+    if params.gopher_repetition.enabled:
+        limits = params.gopher_repetition
+        ngrams = NgramRepetition(words, text.str.len_chars())
+        found.append(_named(line_repetition(text), "repetition"))
+        grams = ngrams.measure(limits.max_top_ngram, limits.max_duplicate_ngrams)
+        found.append(_named(grams, "repetition"))
+    tokens = quality["tokens"]
+    if params.c4.enabled:
+        measured, passing = c4(text, params.c4)
+        found.append(_named(measured, "c4"))
+        if params.c4.drop_lines:
+            text, tokens = passing, passing.str.count_matches(r"\S+")
+    if params.fineweb.enabled:
+        found.append(_named(fineweb(text, tokens, params.fineweb), "fineweb"))
+    if params.chinese.enabled:
+        found.append(_named(chinese(text), "chinese"))
+    return pl.concat(found, how="horizontal"), text
+
+
+def _named(table: pl.DataFrame, family: str) -> pl.DataFrame:
+    return table.rename({name: f"{family}.{name}" for name in table.columns})
+
+
+def _repetition(params: RuleParams) -> Iterator[Rule]:
+    p = params.gopher_repetition
+    if not p.enabled:
+        return
+    yield _most("repetition.duplicate_paragraphs", p.max_duplicate_paragraphs)
+    yield _most("repetition.duplicate_paragraph_characters", p.max_duplicate_paragraph_characters)
+    yield _most("repetition.duplicate_lines", p.max_duplicate_lines)
+    yield _most("repetition.duplicate_line_characters", p.max_duplicate_line_characters)
+    for n, limit in p.max_top_ngram.items():
+        yield _most(f"repetition.top_{n}gram", limit)
+    for n, limit in p.max_duplicate_ngrams.items():
+        yield _most(f"repetition.duplicate_{n}gram", limit)
+
+
+def _gopher(params: RuleParams) -> Iterator[Rule]:
+    p = params.gopher_quality
+    if not p.enabled:
+        return
+    yield Rule("gopher.too_few_words", "gopher.words", "min", p.min_words)
+    yield Rule("gopher.too_many_words", "gopher.words", "max", p.max_words)
+    yield Rule("gopher.words_too_short", "gopher.mean_word_length", "min", p.min_mean_word_length)
+    yield Rule("gopher.words_too_long", "gopher.mean_word_length", "max", p.max_mean_word_length)
+    yield _most("gopher.hash_ratio", p.max_hash_ratio)
+    yield _most("gopher.ellipsis_ratio", p.max_ellipsis_ratio)
+    yield _most("gopher.bullet_lines", p.max_bullet_lines)
+    yield _most("gopher.ellipsis_lines", p.max_ellipsis_lines)
+    yield _least("gopher.alphabetic_words", p.min_alphabetic_words)
+    yield _least("gopher.stop_words", p.min_stop_words)
+
+
+def _c4(params: RuleParams) -> Iterator[Rule]:
+    p = params.c4
+    if not p.enabled:
+        return
+    if p.lorem_ipsum:
+        yield _most("c4.lorem_ipsum", 0)
+    if p.curly_bracket:
+        yield _most("c4.curly_bracket", 0)
+    yield Rule("c4.too_few_sentences", "c4.sentences", "min", p.min_sentences)
+
+
+def _fineweb(params: RuleParams) -> Iterator[Rule]:
+    p = params.fineweb
+    if not p.enabled:
+        return
+    yield _least("fineweb.line_punctuation", p.min_line_punctuation)
+    yield _most("fineweb.short_lines", p.max_short_lines)
+    yield _most("fineweb.duplicate_line_characters", p.max_duplicate_line_characters)
+    yield _most("fineweb.newline_ratio", p.max_newline_ratio)
+
+
+def _zh(params: RuleParams) -> Iterator[Rule]:
+    p = params.chinese
+    if not p.enabled:
+        return
+    yield Rule("chinese.too_short", "chinese.characters", "min", p.min_characters, True)
+    yield _least("chinese.chinese_share", p.min_chinese_share, chinese=True)
+    yield _least("chinese.paragraph_characters", p.min_paragraph_characters, chinese=True)
+    yield _least("chinese.end_punctuation", p.min_end_punctuation, chinese=True)
+    yield _most("chinese.duplicate_ngrams", p.max_duplicate_ngrams, chinese=True)
+
+
+def _most(name: str, threshold: float, *, chinese: bool = False) -> Rule:
+    return Rule(name, name, "max", threshold, chinese)
+
+
+def _least(name: str, threshold: float, *, chinese: bool = False) -> Rule:
+    return Rule(name, name, "min", threshold, chinese)

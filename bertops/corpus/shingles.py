@@ -1,0 +1,100 @@
+"""Runs of words as hashes: what duplicates and contamination are found by.
+
+Words here are lower-cased letters and digits without punctuation, and every Chinese or Japanese
+character is one, so that a copy is found whatever its case, marks and line ends.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import xxhash
+from numpy.typing import NDArray
+
+SINGLE = r"\p{Han}\p{Hiragana}\p{Katakana}"
+WORD = rf"[{SINGLE}]|[\w--[{SINGLE}]]+"
+MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # odd, from the golden ratio: mixes well modulo 2**64
+
+
+@dataclass(frozen=True)
+class Words:
+    """Words of a batch, laid flat: those of document i are [start[i], end[i])."""
+
+    lists: pl.Series
+    hash: NDArray[np.uint64]
+    document: NDArray[np.int64]
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+
+    def text(self, document: int, place: int, n: int) -> str:
+        """The `n` words of a document that begin at the flat place `place`."""
+        first = place - int(self.start[document])
+        return " ".join(self.lists[document][first : first + n].to_list())
+
+
+def content_words(text: pl.Series) -> Words:
+    """Split the texts of a batch into the words that copies are compared by."""
+    lists = text.str.to_lowercase().str.extract_all(WORD)
+    count = lists.list.len().to_numpy().astype(np.int64)
+    end = np.cumsum(count)
+    flat = lists.explode(empty_as_null=False)
+    return Words(
+        lists=lists,
+        hash=flat.hash().to_numpy(),
+        document=np.repeat(np.arange(len(count)), count),
+        start=end - count,
+        end=end,
+    )
+
+
+def ngrams(words: Words, n: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Hashes of all runs of `n` words inside a document, and the flat places they begin at."""
+    if len(words.hash) < n:
+        return np.empty(0, np.uint64), np.empty(0, np.int64)
+    last = len(words.hash) - n + 1
+    grams = np.zeros(last, np.uint64)
+    for shift in range(n):
+        grams = (grams + words.hash[shift : shift + last]) * MULTIPLIER
+    places = np.flatnonzero(words.document[:last] == words.document[n - 1 :])
+    return _finish(grams[places]), places
+
+
+def _finish(grams: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Spread high bits into low ones, which multiplication alone leaves weak (murmur3's end)."""
+    grams = grams ^ (grams >> np.uint64(33))
+    grams = grams * np.uint64(0xFF51AFD7ED558CCD)
+    return grams ^ (grams >> np.uint64(33))
+
+
+def shingles(words: Words, n: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Runs of `n` words of every document, laid flat, and offsets: document i has [o[i], o[i+1]).
+
+    A document of fewer than `n` words is one shingle made of all its words.
+    """
+    grams, places = ngrams(words, n)
+    owner = words.document[places]
+    count = np.bincount(owner, minlength=len(words.start))
+    short = np.flatnonzero(count == 0)
+    whole = np.array([_whole(words, int(i)) for i in short], dtype=np.uint64)
+    order = np.argsort(np.concatenate([owner, short]), kind="stable")
+    count[short] = 1
+    offsets = np.concatenate([[0], np.cumsum(count)]).astype(np.uint64)
+    return np.concatenate([grams, whole])[order], offsets
+
+
+def _whole(words: Words, document: int) -> int:
+    value = 0
+    for one in words.hash[words.start[document] : words.end[document]].tolist():
+        value = (value + one) * int(MULTIPLIER) % 2**64
+    return value
+
+
+def text_hashes(words: Words, text: pl.Series) -> pl.Series:
+    """32 hexadecimal digits that are equal for texts with the same words in the same order.
+
+    A text without words is known by its characters.
+    """
+    joined = words.lists.list.join(" ")
+    pairs = zip(joined.to_list(), text.to_list(), strict=True)
+    found = [xxhash.xxh3_128_hexdigest((a or b).encode()) for a, b in pairs]
+    return pl.Series("text_hash", found)

@@ -1,0 +1,159 @@
+"""What the comparison of all documents decides: which of them go, and why."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from bertops.corpus.decontaminate import contaminated
+from bertops.corpus.dedup import exact_copies, near_copies, numbered, similar_pairs
+from bertops.corpus.params import CorpusParams
+
+DROPS = pl.Schema(
+    {
+        "entry": pl.UInt32,
+        "step": pl.String,
+        "rule": pl.String,
+        "value": pl.Float64,
+        "threshold": pl.Float64,
+        "duplicate_of": pl.String,
+        "detail": pl.String,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Signed:
+    """Files of one signed shard, rows in one order, and the ledger of its first pass.
+
+    The shard of the evaluation texts has neither matches nor a ledger.
+    """
+
+    texts: Path
+    keys: Path
+    matches: Path | None
+    ledger: Path | None
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """Every document with its number, and what is said against it."""
+
+    documents: pl.DataFrame
+    """`numbered` documents: entry, shard, place, doc_id, split …"""
+    drops: pl.DataFrame
+    """Table DROPS; the first one of a document is the one that counts."""
+    clustered: pl.Series
+    """Entries that stay for at least one copy."""
+
+
+def compare(shards: Sequence[Signed], params: CorpusParams) -> Verdicts:
+    """Find empty texts, copies and contamination among all documents of all shards."""
+    documents = numbered([pl.read_parquet(shard.keys) for shard in shards])
+    own = documents.filter(pl.col("split") != "evaluation")
+    exact = exact_copies(own if params.dedup.exact else own.clear())
+    pairs = _pairs(documents, exact, shards, params)
+    is_evaluation = pl.col("a").is_in(_entries(documents, "evaluation").implode())
+    near = near_copies(pairs.filter(~is_evaluation if params.dedup.near else pl.lit(False)))
+    found = [
+        _empty(own),
+        _copies(exact.with_columns(similarity=pl.lit(1.0)), documents, "dedup.exact", 1.0),
+        _copies(near, documents, "dedup.near", params.dedup.min_jaccard),
+    ]
+    if params.decontaminate.enabled:
+        found.append(_overlaps(documents, shards, params))
+        found.append(_near_evaluation(pairs.filter(is_evaluation), documents, params))
+    drops = pl.concat(found).sort("entry", maintain_order=True)
+    return Verdicts(documents, drops, pl.concat([exact["kept"], near["kept"]]).unique())
+
+
+def _entries(documents: pl.DataFrame, split: str) -> pl.Series:
+    return documents.filter(pl.col("split") == split)["entry"]
+
+
+def _pairs(
+    documents: pl.DataFrame, exact: pl.DataFrame, shards: Sequence[Signed], params: CorpusParams
+) -> pl.DataFrame:
+    """Similar pairs, as far as any step asks for them."""
+    compared = documents.join(exact, on="entry", how="anti")
+    if not params.dedup.near:
+        compared = compared.filter(pl.col("split").is_in(["evaluation", "train"]))
+    if not (params.decontaminate.enabled and params.decontaminate.near_copies):
+        compared = compared.filter(pl.col("split") != "evaluation")
+    keys, texts = [shard.keys for shard in shards], [shard.texts for shard in shards]
+    return similar_pairs(compared, keys, texts, params.dedup)
+
+
+def _empty(own: pl.DataFrame) -> pl.DataFrame:
+    emptied = own.filter(pl.col("characters") == 0)
+    return _drops(
+        emptied, "dedup.only_boilerplate", pl.col("characters").cast(pl.Float64), pl.lit(1.0)
+    )
+
+
+def _copies(
+    copies: pl.DataFrame, documents: pl.DataFrame, rule: str, threshold: float
+) -> pl.DataFrame:
+    kept = documents.select(kept="entry", duplicate_of="doc_id")
+    rows = copies.join(kept, on="kept", how="left", maintain_order="left")
+    return _drops(
+        rows, rule, pl.col("similarity"), pl.lit(threshold), duplicate_of=pl.col("duplicate_of")
+    )
+
+
+def _overlaps(
+    documents: pl.DataFrame, shards: Sequence[Signed], params: CorpusParams
+) -> pl.DataFrame:
+    """Training documents that share runs of words with evaluation texts."""
+    tables = [
+        pl.read_parquet(shard.matches).with_columns(shard=pl.lit(number, pl.UInt32))
+        for number, shard in enumerate(shards)
+        if shard.matches is not None
+    ]
+    train = documents.filter(pl.col("split") == "train").select("shard", "place", "entry")
+    matches = pl.concat(tables).rename({"document": "place"}).join(train, on=["shard", "place"])
+    rows = contaminated(matches.sort("entry", maintain_order=True), params.decontaminate)
+    detail = pl.format("{}: {}", "evaluation", "overlap")
+    least = pl.lit(float(params.decontaminate.min_matches))
+    return _drops(rows, "decontaminate.ngram", pl.col("matches"), least, detail=detail)
+
+
+def _near_evaluation(
+    pairs: pl.DataFrame, documents: pl.DataFrame, params: CorpusParams
+) -> pl.DataFrame:
+    """Training documents that are nearly an evaluation text; the most similar one is named."""
+    evaluation = documents.select(a="entry", detail="source", duplicate_of="doc_id")
+    rows = (
+        pairs.sort("b", "similarity", "a", descending=[False, True, False])
+        .unique("b", keep="first", maintain_order=True)
+        .join(evaluation, on="a", maintain_order="left")
+        .rename({"b": "entry"})
+    )
+    return _drops(
+        rows,
+        "decontaminate.near_copy",
+        pl.col("similarity"),
+        pl.lit(params.dedup.min_jaccard),
+        duplicate_of=pl.col("duplicate_of"),
+        detail=pl.col("detail"),
+    )
+
+
+def _drops(
+    rows: pl.DataFrame,
+    rule: str,
+    value: pl.Expr,
+    threshold: pl.Expr,
+    duplicate_of: pl.Expr = pl.lit(None),  # noqa: B008  # an expression is a value
+    detail: pl.Expr = pl.lit(None),  # noqa: B008
+) -> pl.DataFrame:
+    return rows.select(
+        "entry",
+        step=pl.lit(rule.split(".")[0]),
+        rule=pl.lit(rule),
+        value=value,
+        threshold=threshold,
+        duplicate_of=duplicate_of,
+        detail=detail,
+    ).cast(DROPS)
