@@ -1,0 +1,198 @@
+"""`bertops registry`: which versions there are, which is in use and why, and how to change that."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bertops.cli.output import JsonFlag, print_json, table
+
+if TYPE_CHECKING:
+    from bertops.registry.client import Registry, Version
+    from bertops.registry.events import Entry
+
+app = typer.Typer(help="List, compare, promote and roll back models.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="Model: a task, or 'encoder'.", show_default=False)]
+Number = Annotated[int, typer.Argument(help="Version.", show_default=False)]
+Why = Annotated[str, typer.Option("--why", help="Reason, kept in the history.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Change nothing; say what would happen.")]
+
+
+@app.command("list")
+def list_versions(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="Model; all when left out.")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """List models and their versions with aliases."""
+    registry = _open(context.obj)
+    names = [name] if name else registry.names()
+    rows = [_row(v, registry.aliases(n)) for n in names for v in registry.versions(n)]
+    if json:
+        print_json(rows)
+    elif rows:
+        columns = ("name", "version", "aliases", "content", "git_commit")
+        print(table([columns, *([_cell(row[c]) for c in columns] for row in rows)]))
+    else:
+        print("nothing is registered yet; bertops run does it")
+
+
+@app.command()
+def show(context: typer.Context, name: Name, version: Number, json: JsonFlag = False) -> None:
+    """Show all that is known of one version."""
+    registry = _open(context.obj)
+    found = registry.version(name, version)
+    row = _row(found, registry.aliases(name))
+    row |= {"source": found.source, "run": found.run_id, "tags": dict(sorted(found.tags.items()))}
+    if json:
+        print_json(row)
+        return
+    tags = row.pop("tags")
+    print(table([key, _cell(value)] for key, value in row.items()))
+    print(table(([key.removeprefix("bertops."), value] for key, value in tags.items()), "  "))
+
+
+@app.command()
+def promote(
+    context: typer.Context,
+    name: Name,
+    version: Number,
+    why: Why = "asked for on the command line",
+    mode: Annotated[
+        str | None, typer.Option(help="off, dry-run or on; params.yaml's when left out.")
+    ] = None,
+    dry_run: DryRun = False,
+    json: JsonFlag = False,
+) -> None:
+    """Promote a version to @champion, if its gates let it through."""
+    from bertops import stages
+
+    done = stages.promote_version(
+        context.obj, name, version, mode="dry-run" if dry_run else mode, why=why
+    )
+    _tell(done, json)
+
+
+@app.command()
+def approve(
+    context: typer.Context, name: Name, version: Number, why: Why, json: JsonFlag = False
+) -> None:
+    """Approve a version, where params.yaml asks for a person's approval."""
+    from bertops.registry.promote import approve as note
+
+    state = note(_open(context.obj), name, version, why=why)
+    if json:
+        print_json({"name": name, "approved": sorted(state.approved)})
+    else:
+        print(f"approved: {name} version {version} ({why})")
+
+
+@app.command()
+def rollback(
+    context: typer.Context,
+    name: Name,
+    why: Why,
+    to: Annotated[int | None, typer.Option(help="A former champion; else the last one.")] = None,
+    dry_run: DryRun = False,
+    json: JsonFlag = False,
+) -> None:
+    """Go back to the champion before this one; it is loaded and tried first."""
+    from bertops.registry.promote import rollback as go_back
+    from bertops.registry.smoke import smoke_test
+
+    registry, cache = _open(context.obj), _cache(context.obj)
+    done = go_back(
+        registry,
+        name,
+        why=why,
+        to=to,
+        smoke_test=lambda number: smoke_test(registry, name, number, cache),
+        dry_run=dry_run,
+    )
+    _tell(done, json)
+
+
+@app.command()
+def history(context: typer.Context, name: Name, json: JsonFlag = False) -> None:
+    """Tell who changed what, when and why; oldest first."""
+    from bertops.registry.promote import history as read
+    from bertops.registry.promote import lost
+
+    registry = _open(context.obj)
+    entries = read(registry, name)
+    if json:
+        print_json([_event(entry) for entry in entries])
+        return
+    print(table(_told(entry) for entry in entries) if entries else f"{name}: no history yet")
+    if beaten := lost(registry, name):
+        print(f"({beaten} attempts came second in a race and changed nothing)")
+
+
+@app.command()
+def reconcile(
+    context: typer.Context,
+    name: Name,
+    why: Why,
+    keep: Annotated[
+        bool, typer.Option("--keep/--undo", help="Keep what was set, or go back to the history.")
+    ],
+    json: JsonFlag = False,
+) -> None:
+    """Settle an alias that somebody set outside bertops."""
+    from bertops.registry.promote import reconcile as settle
+
+    _tell(settle(_open(context.obj), name, keep=keep, why=why), json)
+
+
+def _open(root: Path) -> "Registry":
+    from bertops.paths import Paths
+    from bertops.registry.client import Registry
+    from bertops.tracking.store import open_store
+
+    store = open_store(Paths(root).mlflow_store)
+    return Registry(store.address, store.artifacts)
+
+
+def _cache(root: Path) -> Path:
+    from bertops.paths import Paths
+
+    return Paths(root).state / "models"
+
+
+def _tell(done: Any, json: bool) -> None:
+    if json:
+        print_json(done)
+        return
+    for gate in done.gates:
+        print(f"  {gate.gate:<24} {'pass' if gate.passed else 'FAIL'}  {gate.said}")
+    print(done.sentence)
+
+
+def _row(version: "Version", aliases: dict[str, int]) -> dict[str, Any]:
+    return {
+        "name": version.name,
+        "version": version.number,
+        "aliases": sorted(alias for alias, number in aliases.items() if number == version.number),
+        "content": version.content[:12],
+        "git_commit": version.tags.get("bertops.git_commit", "")[:12],
+    }
+
+
+def _cell(value: Any) -> str:
+    return " ".join(f"@{alias}" for alias in value) if isinstance(value, list) else str(value)
+
+
+def _event(entry: "Entry") -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {"number": entry.number} | asdict(entry.event)
+
+
+def _told(entry: "Entry") -> list[str]:
+    """One line of the history: when, what, which versions, who, why."""
+    event = entry.event
+    moved = event.kind in ("promoted", "rolled_back", "adopted")
+    before = "none" if event.from_version is None else str(event.from_version)
+    versions = f"{before} → {event.to_version}" if moved else str(event.to_version)
+    return [str(entry.number), event.when, event.kind, versions, event.who, event.why]

@@ -1,0 +1,169 @@
+"""Gates: evidence and thresholds in, passed or refused out, with the numbers. Pure.
+
+A gate that cannot be decided has not passed: missing evidence, an inconclusive comparison where a
+proof is asked for, and a gate that crashes all refuse.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bertops.evaluation.compare import Comparison
+from bertops.registry.params import GateParams
+
+HOWTO = "docs/howto/when-a-gate-says-no.md"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was measured of a candidate, on today's test set."""
+
+    score: str
+    """Name of the score that decides."""
+    value: float
+    low: float
+    high: float
+    """Bounds of the interval of `value`."""
+    documents: int
+    floor: float | None = None
+    """The score of knowing nothing: the majority class, or the unigram loss."""
+    higher_is_better: bool = True
+    against_control: Comparison | None = None
+    """Candidate against the same architecture without pretraining."""
+    against_champion: Comparison | None = None
+    """Candidate against champion, both scored now on the same documents."""
+    has_control: bool = True
+    """False where there can be no control: the encoder itself."""
+    leaked: int | None = None
+    """Test documents found in the pretraining corpus; None when nobody looked."""
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """What one gate said."""
+
+    gate: str
+    passed: bool
+    said: str
+    """The finding as a sentence, with its numbers."""
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    documents: int | None = None
+    threshold: float | str | None = None
+
+    @property
+    def remedy(self) -> str:
+        """Where it is written what to do when it says no."""
+        return f"{HOWTO}#{self.gate.replace('_', '-')}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready, with the remedy."""
+        return asdict(self) | {"remedy": self.remedy}
+
+
+Gate = Callable[[Evidence, GateParams], GateResult]
+
+
+def beats_majority(evidence: Evidence, params: GateParams) -> GateResult:
+    """The whole interval is better than knowing nothing."""
+    if evidence.floor is None:
+        return GateResult("beats_majority", False, "no baseline was measured")
+    nearest = evidence.low if evidence.higher_is_better else evidence.high
+    margin = (nearest - evidence.floor) * (1 if evidence.higher_is_better else -1)
+    word = "clears" if margin > 0 else "does not clear"
+    return GateResult(
+        "beats_majority",
+        margin > 0,
+        f"{evidence.score} {_interval(evidence)} {word} the baseline {evidence.floor:.3f} "
+        f"({margin:+.3f} at the interval's near end, n={evidence.documents})",
+        evidence.value,
+        evidence.low,
+        evidence.high,
+        evidence.documents,
+        evidence.floor,
+    )
+
+
+def not_worse_than_control(evidence: Evidence, params: GateParams) -> GateResult:
+    """Not significantly worse than the same architecture without pretraining."""
+    gate = "not_worse_than_control"
+    if not evidence.has_control:
+        return GateResult(gate, True, "does not apply to an encoder")
+    return _standing(gate, evidence.against_control, "not_significantly_worse", "the control")
+
+
+def clean_of_test_data(evidence: Evidence, params: GateParams) -> GateResult:
+    """No test document is in the pretraining corpus."""
+    leaked = evidence.leaked
+    said = {
+        None: "nobody looked for test documents in the pretraining corpus",
+        0: "no test document is in the pretraining corpus",
+    }.get(leaked, f"{leaked} test documents are in the pretraining corpus")
+    return GateResult("clean_of_test_data", leaked == 0, said, value=leaked, threshold=0)
+
+
+def against_champion(evidence: Evidence, params: GateParams) -> GateResult:
+    """Better than the champion, or at least not worse, as `params.against_champion` asks."""
+    comparison = evidence.against_champion
+    return _standing("against_champion", comparison, params.against_champion, "the champion")
+
+
+ENOUGH = {
+    "better": {"better"},
+    "not_worse": {"better", "not worse"},
+    "not_significantly_worse": {"better", "not worse", "inconclusive"},
+}
+"""Verdicts of a comparison that satisfy each demand."""
+
+
+def _standing(gate: str, comparison: Comparison | None, wanted: str, whom: str) -> GateResult:
+    if comparison is None:
+        return GateResult(gate, False, f"not compared with {whom}", threshold=wanted)
+    c = comparison
+    return GateResult(
+        gate,
+        c.verdict in ENOUGH[wanted],
+        f"{c.verdict}: {c.score} {c.second_value:.3f} → {c.first_value:.3f}, difference "
+        f"{c.difference:+.3f} [{c.low:+.3f}, {c.high:+.3f}] to {whom} on the same "
+        f"{c.documents} documents (smallest effect this test can find: {c.detectable:.3f})",
+        c.difference,
+        c.low,
+        c.high,
+        c.documents,
+        wanted,
+    )
+
+
+def gates_for(params: GateParams, has_champion: bool) -> Mapping[str, Gate]:
+    """The gates that are on. The comparison with the champion needs one."""
+    wanted: dict[str, Gate] = {}
+    if params.beats_majority:
+        wanted["beats_majority"] = beats_majority
+    if params.not_worse_than_control:
+        wanted["not_worse_than_control"] = not_worse_than_control
+    if params.clean_of_test_data:
+        wanted["clean_of_test_data"] = clean_of_test_data
+    if has_champion:
+        wanted["against_champion"] = against_champion
+    return wanted
+
+
+def run_gates(evidence: Evidence, params: GateParams, has_champion: bool) -> tuple[GateResult, ...]:
+    """What every gate says, all of them, also after one has refused. A crash is a refusal."""
+    return tuple(
+        run_gate(name, gate, evidence, params)
+        for name, gate in gates_for(params, has_champion).items()
+    )
+
+
+def run_gate(name: str, gate: Gate, evidence: Evidence, params: GateParams) -> GateResult:
+    """What one gate says; a gate that crashes says no."""
+    try:
+        return gate(evidence, params)
+    except Exception as error:
+        return GateResult(name, False, f"the gate itself failed: {type(error).__name__}: {error}")
+
+
+def _interval(evidence: Evidence) -> str:
+    return f"{evidence.value:.3f} [{evidence.low:.3f}, {evidence.high:.3f}]"

@@ -1,0 +1,52 @@
+"""Knobs of registering and promotion."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from bertops.section import Section
+
+Standing = Literal["better", "not_worse", "not_significantly_worse"]
+Mode = Literal["off", "dry-run", "on"]
+
+
+class GateParams(Section):
+    """What a candidate must show. Every gate that is on has to pass."""
+
+    beats_majority: bool = Field(
+        True, description="The whole interval of the score lies above the majority class."
+    )
+    not_worse_than_control: bool = Field(
+        True,
+        description="Not significantly worse than the same architecture without pretraining.",
+    )
+    clean_of_test_data: bool = Field(
+        True, description="No test document, nor a near copy, is in the pretraining corpus."
+    )
+    against_champion: Standing = Field(
+        "better",
+        description="What the comparison with the champion on today's test set must show: "
+        "'better' (significantly, in a test with enough power), 'not_worse' (a loss beyond "
+        "evaluation.compare.margin is ruled out) or 'not_significantly_worse' (no loss is "
+        "proven; inconclusive passes).",
+    )
+
+
+class RegistryParams(Section):
+    """How versions are registered and promoted."""
+
+    mode: Mode = Field(
+        "on",
+        description="'on' promotes what passes its gates, 'dry-run' only says what would happen, "
+        "'off' registers without deciding.",
+    )
+    approval: bool = Field(
+        False, description="A person must approve a version before it is promoted."
+    )
+    license: str = Field("apache-2.0", description="SPDX id of the models' licence.")
+    public_key: str | None = Field(
+        None,
+        description="PEM file, relative to the project, of the key that signs versions; when set, "
+        "versions that it did not sign are neither promoted nor loaded.",
+    )
+    gates: GateParams = Field(default_factory=GateParams, description="What a candidate must show.")
