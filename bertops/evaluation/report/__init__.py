@@ -1,0 +1,6 @@
+"""The report for people: gather what all stages found, then render it.
+
+content.py   reports of all stages → ReportContent
+charts.py    numbers → inline SVG that follows the page's colours
+page.py      ReportContent → report.html, one self-contained file
+"""

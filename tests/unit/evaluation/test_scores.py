@@ -1,0 +1,88 @@
+"""Every score equals the one of scikit-learn, on the whole and on resampled documents."""
+
+import numpy as np
+import pytest
+import sklearn.metrics as reference
+
+from bertops.evaluation.answers import Answers
+from bertops.evaluation.bootstrap import MULTINOMIAL_LIMIT, interval, resampled_sums
+from bertops.evaluation.scores import SCORES, scores_for
+from tests.unit.evaluation.conftest import Guess
+
+
+def expected(answers: Answers) -> dict[str, float]:
+    gold, predicted, probabilities = answers.gold, answers.predicted, answers.probabilities
+    classes = np.arange(probabilities.shape[1])
+    one_hot = gold[:, None] == classes
+    return {
+        "accuracy": reference.accuracy_score(gold, predicted),
+        "f1_macro": reference.f1_score(gold, predicted, average="macro"),
+        "mcc": reference.matthews_corrcoef(gold, predicted),
+        "log_loss": reference.log_loss(gold, probabilities, labels=classes),
+        "brier": ((probabilities - one_hot) ** 2).sum(axis=1).mean(),
+    }
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_scores_equal_those_of_scikit_learn(guess: Guess, classes: int) -> None:
+    answers = guess("a", 0.7, classes=classes, documents=300)
+    for name, value in expected(answers).items():
+        assert SCORES[name].of(answers) == pytest.approx(value, abs=1e-12), name
+
+
+def test_f1_is_that_of_the_last_of_two_classes(guess: Guess) -> None:
+    answers = guess("a", 0.7, documents=300)
+    value = reference.f1_score(answers.gold, answers.predicted, pos_label=1)
+    assert SCORES["f1"].of(answers) == pytest.approx(value)
+    assert "f1" not in [score.name for score in scores_for(("a", "b", "c"))]
+
+
+def test_a_constant_guess_has_scores_and_no_division_by_zero(guess: Guess) -> None:
+    answers = guess("a", 0.7, documents=50)
+    constant = Answers(
+        "a",
+        0,
+        "test",
+        answers.ids,
+        answers.gold,
+        np.zeros(50, dtype=int),
+        np.tile([0.6, 0.4], (50, 1)),
+    )
+    values = {score.name: score.of(constant) for score in scores_for("ab")}
+    assert all(np.isfinite(list(values.values())))
+    assert values["mcc"] == 0
+
+
+def test_calibration_error_worked_by_hand() -> None:
+    # Two documents at confidence 0.9, one right: |0.9 - 0.5|; one at 0.6, right: |0.6 - 1|.
+    probabilities = np.array([[0.9, 0.1], [0.9, 0.1], [0.4, 0.6]])
+    answers = Answers(
+        "a", 0, "test", np.array(["x", "y", "z"]), np.array([0, 1, 1]), np.array([0, 0, 1]),
+        probabilities,
+    )  # fmt: skip
+    assert SCORES["ece"].of(answers) == pytest.approx(2 / 3 * 0.4 + 1 / 3 * 0.4)
+
+
+def test_drawing_equal_documents_together_changes_no_distribution() -> None:
+    generator = np.random.default_rng(0)
+    few = generator.integers(0, 2, (200, 1)).astype(float)
+    many = np.concatenate([few, np.arange(200.0)[:, None]], axis=1)  # all rows differ
+    assert len(np.unique(many, axis=0)) > MULTINOMIAL_LIMIT
+    together = resampled_sums(few, 20_000, seed=1)[:, 0]
+    one_by_one = resampled_sums(many, 20_000, seed=2)[:, 0]
+    assert together.mean() == pytest.approx(one_by_one.mean(), abs=0.2)
+    assert together.std() == pytest.approx(one_by_one.std(), rel=0.03)
+
+
+def test_interval_of_a_share_is_that_of_the_textbook() -> None:
+    right = np.array([1.0] * 800 + [0.0] * 200)[:, None]
+    low, high = interval(resampled_sums(right, 20_000, seed=0)[:, 0] / 1000, 0.95)
+    normal = 1.96 * (0.8 * 0.2 / 1000) ** 0.5
+    assert low == pytest.approx(0.8 - normal, abs=0.002)
+    assert high == pytest.approx(0.8 + normal, abs=0.002)
+
+
+def test_same_seed_same_rounds() -> None:
+    rows = np.random.default_rng(0).random((100, 3))
+    assert (resampled_sums(rows, 50, seed=4) == resampled_sums(rows, 50, seed=4)).all()
+    assert (resampled_sums(rows, 50, seed=4) != resampled_sums(rows, 50, seed=5)).any()
