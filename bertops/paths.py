@@ -77,6 +77,10 @@ class Paths:
         """The JSON report of a stage, or of one item of it."""
         return self.reports / (f"{stage}/{item}.json" if item else f"{stage}.json")
 
+    def data_docs(self, gate: str) -> Path:
+        """Great Expectations' own pages on what one gate checked."""
+        return self.reports / "data_docs" / gate
+
     @property
     def evaluation(self) -> Path:
         """What `evaluate` found: metrics.json and curves for `dvc plots`."""

@@ -59,19 +59,29 @@ def use(path: Path, preset: Path, *, dry_run: bool) -> list[Change]:
     Raises:
         ParamsError: the result would have problems; `path` is left as it was.
     """
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 10_000  # never rewrap a line that the user wrote
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    read_yaml(path)  # tells what is wrong with it better than the round-trip loader
-    values = yaml.load(path.read_text(encoding="utf-8"))
-    changes = list(_merge(values, read_yaml(preset), ""))
+    yaml = _round_trip()
+    for file in (path, preset):
+        read_yaml(file)  # tells what is wrong with it better than the round-trip loader
+    values, overlay = (yaml.load(file.read_text(encoding="utf-8")) for file in (path, preset))
+    changes = list(_merge(values, overlay, ""))
     validate(values, path)
     if changes and not dry_run:
         text = io.StringIO()
         yaml.dump(values, text)
         write_text(path, text.getvalue())
     return changes
+
+
+def _round_trip() -> YAML:
+    """Reads and writes YAML with its comments, quotes and order."""
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 10_000  # never rewrap a line that the user wrote
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.representer.add_representer(
+        type(None), lambda shown, _: shown.represent_scalar("tag:yaml.org,2002:null", "null")
+    )
+    return yaml
 
 
 def _merge(values: Any, overlay: Mapping[str, Any], place: str) -> Iterator[Change]:
@@ -82,5 +92,8 @@ def _merge(values: Any, overlay: Mapping[str, Any], place: str) -> Iterator[Chan
         if isinstance(new, dict) and isinstance(old, dict):
             yield from _merge(old, new, here)
         elif old != new:
-            values[key] = new
+            if key in values or not values:
+                values[key] = new
+            else:  # before the last key, which holds the blank line that ends the section
+                values.insert(len(values) - 1, key, new)
             yield Change(here, old, new)

@@ -1,5 +1,5 @@
-"""Stages: parameters + paths + adapters → report. One function for each stage of dvc.yaml, and one
-for each step after the graph, which touches the outside world and therefore is no DVC stage.
+"""Stages: parameters + paths + adapters → report. One function for each stage of dvc.yaml; what
+comes after the graph is in `release`.
 
 Every function imports what it needs when it is called, so that listing the stages costs nothing.
 """
@@ -86,8 +86,14 @@ def validate_raw(params: Params, paths: Paths) -> Report:
     """Gate on the raw documents."""
     from bertops.quality.validate import validate_raw
 
-    raw = {source.name: paths.raw(source.name) for source in params.corpus.sources}
-    return _write(paths, "validate_raw", validate_raw(raw, paths, params.quality))
+    reports = {s.name: paths.report("ingest", s.name) for s in params.corpus.sources}
+    docs = paths.data_docs("validate_raw")
+    report = validate_raw(_raw(params, paths), reports, docs, params.quality)
+    return _write(paths, "validate_raw", report)
+
+
+def _raw(params: Params, paths: Paths) -> dict[str, Path]:
+    return {source.name: paths.raw(source.name) for source in params.corpus.sources}
 
 
 def task_data(params: Params, paths: Paths, name: str) -> Report:
@@ -97,9 +103,10 @@ def task_data(params: Params, paths: Paths, name: str) -> Report:
 
     task = params.task(name)
     report = prepare_task(task, params.split, paths.task_data(name), paths.root)
-    validate_task(task, paths, params.quality)
+    docs = paths.data_docs(f"task_data-{name}")
+    gate = validate_task(task, paths.task_data(name), docs, params.quality)
     declared = task.model_dump(mode="json")
-    return _write(paths, "task_data", report, name, declared=declared)
+    return _write(paths, "task_data", report, name, gate=asdict(gate), declared=declared)
 
 
 def clean(params: Params, paths: Paths) -> Report:
@@ -107,7 +114,7 @@ def clean(params: Params, paths: Paths) -> Report:
     from bertops.corpus.clean import clean_corpus
 
     report = clean_corpus(
-        raw={source.name: paths.raw(source.name) for source in params.corpus.sources},
+        raw=_raw(params, paths),
         evaluation_texts={
             task.name: _evaluation_texts(paths.task_data(task.name)) for task in params.tasks
         },
@@ -135,7 +142,9 @@ def validate_corpus(params: Params, paths: Paths) -> Report:
     """Gate on the cleaned documents."""
     from bertops.quality.validate import validate_corpus
 
-    return _write(paths, "validate_corpus", validate_corpus(paths, params.quality))
+    raw, docs = _raw(params, paths), paths.data_docs("validate_corpus")
+    report = validate_corpus(paths.corpus, paths.ledger, raw, docs, params.quality)
+    return _write(paths, "validate_corpus", report)
 
 
 # ── models ──
@@ -172,6 +181,7 @@ def pretrain(params: Params, paths: Paths) -> Report:
             checkpoints=paths.checkpoints,
             params=params.pretrain,
             tracker=tracker,
+            curve=paths.reports / "curves/pretrain.csv",
         )
     return _write(paths, "pretrain", report)
 
@@ -218,6 +228,7 @@ def _task_input(paths: Paths, name: str) -> "TaskInput":
     return TaskInput(
         name=name,
         predictions=paths.predictions(name),
+        data=paths.task_data(name),
         labels=tuple(decided["labels"]),
         metric=decided["metric"],
         seed=decided["best_seed"],
@@ -269,3 +280,24 @@ ITEM_STAGES: Mapping[str, Callable[[Params, Paths, str], Report]] = {
     "finetune": finetune,
 }
 """Stages that run once for each source or task."""
+
+
+def render_report(root: Path, verdict: Mapping[str, Any] | None = None) -> Path:
+    """Write reports/report.html from what all stages found; it opens with the verdict.
+
+    No DVC stage, because the verdict depends on the champion of the moment.
+    """
+    from bertops.evaluation.report.content import ReportInputs
+    from bertops.evaluation.report.page import write_report
+    from bertops.tracking.lineage import read_lineage
+
+    paths = Paths(root)
+    inputs = ReportInputs(
+        evaluation=paths.evaluation,
+        corpus=paths.report("clean"),
+        ledger=paths.ledger,
+        curve=paths.reports / "curves/pretrain.csv",
+        lineage=read_lineage(root).tags(),
+    )
+    write_report(inputs, verdict, paths.html_report)
+    return paths.html_report

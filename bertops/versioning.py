@@ -62,7 +62,7 @@ def reproduce(root: Path, address: str) -> bool:
         DvcError: dvc could not even start the stage.
     """
     before = _lock_entry(root, address)
-    arguments = ["repro", "--single-item", address]
+    arguments = ["repro", "--quiet", "--single-item", address]
     with tempfile.TemporaryDirectory() as scratch:
         failure = Path(scratch) / "failure.json"
         with _running(root, arguments, {FAILURE_FILE: str(failure)}) as process:
@@ -71,6 +71,8 @@ def reproduce(root: Path, address: str) -> bool:
             left = json.loads(failure.read_text(encoding="utf-8"))
             raise StageFailed(address, left["message"], left["exit_code"])
     if code != 0:
+        # Quiet as it was asked to be, dvc said nothing: what hinders it, it tells of a dry run too.
+        _output(root, ["repro", "--dry", "--single-item", address])
         message = "its process ended without telling why; was it killed, or out of memory?"
         raise StageFailed(address, message, 1, killed=True)
     return _lock_entry(root, address) != before

@@ -23,7 +23,8 @@ def main() -> int:
     if arguments.json:
         print_json(report)
     else:
-        print(summarize(Path(), report))
+        ran = [found.stage for found in report.stages if found.outcome == "ran"]
+        print(summarize(Path().resolve(), ran, len(report.stages), report.releases))
     refused = [found for found in report.releases if found.refused]
     return 3 if refused else 0
 

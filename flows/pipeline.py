@@ -6,8 +6,13 @@ from pathlib import Path
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from bertops import graph, stages, versioning
+from bertops import graph, release, stages, versioning
 from bertops.errors import BertopsError
+from bertops.params import load
+from bertops.paths import Paths
+from bertops.registry.promote import Decision
+from bertops.registry.register import Registered
+from bertops.release import Release
 from flows.tasks import StageResult, reproduce, say
 
 
@@ -29,7 +34,7 @@ class PipelineReport:
     """What a run of the pipeline did."""
 
     stages: tuple[StageResult, ...]
-    releases: tuple[stages.Release, ...]
+    releases: tuple[Release, ...]
     """What was registered, or found registered, and what the gates said; by model."""
 
 
@@ -38,8 +43,9 @@ def pipeline(root: Path = Path()) -> PipelineReport:
     """Bring every stage up to date, then register and promote what it made."""
     root = root.resolve()
     results = bring_up_to_date(root)
-    releases = release(root)
-    render(root, releases)
+    registered = register(root)
+    releases = promote(root, registered, gate(root, registered))
+    report(root, releases)
     return PipelineReport(tuple(results), releases)
 
 
@@ -60,16 +66,38 @@ def bring_up_to_date(root: Path) -> list[StageResult]:
     return results
 
 
-@task(name="release", cache_policy=NO_CACHE)
-def release(root: Path) -> tuple[stages.Release, ...]:
-    """Register each model once, ask the gates, move the aliases; the second time nothing moves."""
-    releases = stages.release(root)
-    for found in releases:
-        say(f"release {found.model}: {found.sentence}")
-    return releases
+@task(name="register", cache_policy=NO_CACHE)
+def register(root: Path) -> tuple[Registered, ...]:
+    """Make each model a version, unless the same thing was registered before."""
+    params, paths = load(root / "params.yaml"), Paths(root)
+    found = release.register_all(params, paths, release.open_registry(paths))
+    for one in found:
+        say(f"register {one.name}: {one.sentence}")
+    return found
+
+
+@task(name="gate", cache_policy=NO_CACHE)
+def gate(root: Path, registered: tuple[Registered, ...]) -> tuple[Decision, ...]:
+    """Ask the gates about each version."""
+    params, paths = load(root / "params.yaml"), Paths(root)
+    return release.decide_all(params, paths, release.open_registry(paths), registered)
+
+
+@task(name="promote", cache_policy=NO_CACHE)
+def promote(
+    root: Path, registered: tuple[Registered, ...], decisions: tuple[Decision, ...]
+) -> tuple[Release, ...]:
+    """Move the champions that may move."""
+    params, paths = load(root / "params.yaml"), Paths(root)
+    registry = release.open_registry(paths)
+    found = release.promote_all(params, registry, registered, decisions)
+    for one in found:
+        say(f"promote {one.model}: {one.sentence}")
+    return found
 
 
 @task(name="report", cache_policy=NO_CACHE)
-def render(root: Path, releases: tuple[stages.Release, ...]) -> Path:
-    """Write reports/report.html, the verdict of the gates included."""
-    return stages.render_report(root, releases)
+def report(root: Path, releases: tuple[Release, ...]) -> Path:
+    """Write reports/report.html, the verdict on the first task included."""
+    verdicts = [one.verdict() for one in releases if one.model != release.ENCODER]
+    return stages.render_report(root, verdicts[0] if verdicts else None)

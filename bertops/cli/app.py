@@ -1,5 +1,7 @@
 """The root command: mounts the others and turns errors into exit codes."""
 
+import contextlib
+import importlib
 import signal
 import sys
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from bertops import __version__
-from bertops.cli import corpus, doctor, inference, params, pipeline, registry
+from bertops.cli import doctor, params, pipeline
 from bertops.cli.failures import tell
 
 app = typer.Typer(
@@ -45,9 +47,10 @@ def root(
 pipeline.add_to(app)
 app.add_typer(params.app, name="params")
 app.command("doctor")(doctor.doctor)
-app.add_typer(corpus.app, name="corpus")
-app.add_typer(registry.app, name="registry")
-app.add_typer(inference.app)
+for mounted in ("corpus", "registry", "inference"):
+    with contextlib.suppress(ImportError):
+        module = importlib.import_module(f"bertops.cli.{mounted}")
+        app.add_typer(module.app, name=None if mounted == "inference" else mounted)
 
 
 def _on_sigterm(number: int, frame: FrameType | None) -> NoReturn:

@@ -24,6 +24,7 @@ def _begin_flow(project: Path, flow: str, arguments: list[str]) -> None:
     """Become the process of a flow, which gets our signals and gives its own exit code."""
     if find_spec("prefect") is None:
         raise UsageError("flows need Prefect: pip install -c constraints.txt -e '.[flows]'")
+    (project / ".bertops/prefect").mkdir(parents=True, exist_ok=True)  # Prefect makes no parents
     os.environ.update(quiet_environment(project) | os.environ)
     sys.stdout.flush()
     os.chdir(project)

@@ -66,9 +66,9 @@ def promote(
     json: JsonFlag = False,
 ) -> None:
     """Promote a version to @champion, if its gates let it through."""
-    from bertops import stages
+    from bertops import release
 
-    done = stages.promote_version(
+    done = release.promote_version(
         context.obj, name, version, mode="dry-run" if dry_run else mode, why=why
     )
     _tell(done, json)
