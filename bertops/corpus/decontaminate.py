@@ -79,7 +79,7 @@ def find_overlaps(words: Words, training: NDArray[np.bool_], index: Index) -> pl
 
 
 def contaminated(matches: pl.DataFrame, params: DecontaminateParams) -> pl.DataFrame:
-    """Documents with enough overlaps that are no phrase, columns `entry`, `matches`, and one overlap.
+    """Documents with enough overlaps that are no phrase: `entry`, `matches`, one of the overlaps.
 
     Args:
         matches: MATCHES of the whole corpus, with `entry` in place of `document`.

@@ -6,6 +6,7 @@ the one with the smallest id. Nothing depends on the order of files or shards.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -124,7 +125,7 @@ def _shingles_of(
 
 def _spans(offsets: NDArray[np.uint64]) -> Iterator[tuple[int, int]]:
     bounds = offsets.tolist()
-    return zip(bounds[:-1], bounds[1:], strict=True)
+    return pairwise(bounds)
 
 
 def near_copies(pairs: pl.DataFrame) -> pl.DataFrame:

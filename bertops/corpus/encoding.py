@@ -9,6 +9,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 BOMS = (  # the longer ones first: UTF-32-LE begins like UTF-16-LE
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -40,7 +41,7 @@ class ByteStream(io.RawIOBase):
         """Always."""
         return True
 
-    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+    def readinto(self, buffer: Any) -> int:
         """Fill `buffer` from the next chunk; 0 at the end."""
         while not self._rest:
             chunk = next(self._chunks, None)
@@ -77,12 +78,12 @@ def _wide_encoding(head: bytes) -> str | None:
     sample = head[: len(head) // 4 * 4][:4096]
     if len(sample) < 8:
         return None
-    shape = tuple(sample[i::4].count(0) > len(sample) / 8 for i in range(4))
+    shape = "".join("0" if sample[i::4].count(0) > len(sample) / 8 else "x" for i in range(4))
     return {
-        (False, True, True, True): "utf-32-le",
-        (True, True, True, False): "utf-32-be",
-        (False, True, False, True): "utf-16-le",
-        (True, False, True, False): "utf-16-be",
+        "x000": "utf-32-le",
+        "000x": "utf-32-be",
+        "x0x0": "utf-16-le",
+        "0x0x": "utf-16-be",
     }.get(shape)
 
 
@@ -117,10 +118,10 @@ def open_text(chunks: Iterator[bytes]) -> tuple[io.BufferedReader, str]:
             break
     encoding = detect_encoding(head[:HEAD_BYTES])
     mark = next((mark for mark, name in BOMS if name == encoding and head.startswith(mark)), b"")
-    rest = chain([head[len(mark) :]], chunks)
+    rest: Iterator[bytes] = chain([head[len(mark) :]], chunks)
     if encoding.startswith(("utf-16", "utf-32")):
         rest, encoding = _to_utf8(rest, encoding), "utf-8"
-    return io.BufferedReader(ByteStream(iter(rest)), HEAD_BYTES), encoding
+    return io.BufferedReader(ByteStream(rest), HEAD_BYTES), encoding
 
 
 def _to_utf8(chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:

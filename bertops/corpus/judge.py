@@ -17,7 +17,7 @@ from bertops.document import SplitParams, split_of
 EXCERPT_CHARACTERS = 300
 
 JUDGED = pl.Schema(
-    {name: kind for name, kind in RAW.items()}
+    dict(RAW)
     | {
         "language": pl.String,
         "language_score": pl.Float64,

@@ -1,6 +1,5 @@
 """Sources → records: which files a source is, and every row of them in a stable order."""
 
-import glob
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,11 +56,17 @@ def find_files(source: SourceParams, root: Path) -> list[Path]:
     elif place.is_file():
         found = [place]
     else:
-        found = [Path(name) for name in glob.glob(str(place), recursive=True)]
+        found = list(_glob(root, source.path))
     files = sorted(path for path in found if path.is_file())
     if not files:
         raise SourceMissing(source.name, source.path)
     return files
+
+
+def _glob(root: Path, pattern: str) -> Iterator[Path]:
+    """Files of a glob, which may be an absolute one; `**` stands for any number of folders."""
+    anchor = Path(pattern).anchor
+    yield from Path(anchor or root).glob(pattern.removeprefix(anchor))
 
 
 def known_suffixes() -> list[str]:

@@ -56,7 +56,7 @@ def _judged(text: pl.Series, params: C4Params) -> pl.DataFrame:
             & (pl.col("words") >= params.min_words_per_line),
             lorem=lower.str.contains("lorem ipsum", literal=True),
             script=lower.str.contains("javascript", literal=True),
-            policy=lower.str.contains_any(POLICY),
+            policy=lower.str.contains_any(list(POLICY)),
             bracket=line.str.contains("{", literal=True),
             sentences=_sentences(line),
         )
