@@ -1,0 +1,142 @@
+import contextlib
+import threading
+
+import pytest
+
+from bertops.registry import history
+from bertops.registry.gates import GateResult
+from bertops.registry.history import ForeignAliasWrite, LostRace, check_aliases, read_state
+from bertops.registry.params import RegistryParams
+from bertops.registry.promote import Decision, approve, promote, reconcile, rollback
+from tests.unit.registry.memory_ledger import Killed, MemoryLedger
+
+PASS = (GateResult("any", True, "fine"),)
+PARAMS = RegistryParams()
+
+
+@pytest.fixture(autouse=True)
+def _no_patience(monkeypatch):
+    monkeypatch.setattr(history, "FOREIGN_PATIENCE_S", 0)
+
+
+def crown(ledger, version, champion):
+    return promote(ledger, Decision("m", version, champion, PASS), PARAMS)
+
+
+@pytest.fixture
+def ledger():
+    """Versions 1 and 2 were promoted; 2 is the champion."""
+    made = MemoryLedger()
+    crown(made, 1, None)
+    crown(made, 2, 1)
+    return made
+
+
+def test_a_decision_against_a_champion_that_is_gone_loses(ledger):
+    stale = Decision("m", 3, 1, PASS)
+    with pytest.raises(LostRace, match="is now version 2") as lost:
+        promote(ledger, stale, PARAMS)
+    assert (lost.value.expected, lost.value.found) == (1, 2)
+    assert ledger.aliases("m")["champion"] == 2
+
+
+def test_a_writer_that_comes_second_at_the_last_moment_is_told(ledger):
+    ledger.before_append = lambda: crown(ledger, 3, 2)
+    with pytest.raises(LostRace):
+        crown(ledger, 4, 2)
+    assert read_state(ledger, "m").champions == (1, 2, 3)
+    assert len(read_state(ledger, "m").void) == 1
+    assert ledger.aliases("m")["champion"] == 3
+
+
+def test_a_writer_overtaken_by_something_harmless_tries_again_by_itself(ledger):
+    ledger.before_append = lambda: approve(ledger, "m", 9, why="looks good")
+    crown(ledger, 3, 2)
+    assert read_state(ledger, "m").champion == 3
+
+
+@pytest.mark.parametrize("writes", range(12))
+@pytest.mark.parametrize("kind", ["promotion", "rollback"])
+def test_killed_anywhere_the_champion_is_the_old_or_the_new_one(ledger, kind, writes):
+    def act():
+        if kind == "promotion":
+            crown(ledger, 3, 2)
+        else:
+            rollback(ledger, "m", why="bad")
+
+    new = 3 if kind == "promotion" else 1
+    ledger.dies_after = writes
+    with contextlib.suppress(Killed):
+        act()
+    ledger.dies_after = None
+    assert ledger.aliases("m")["champion"] in (2, new)
+    assert not ledger.champion_was_missing
+
+    state = check_aliases(ledger, "m")  # what was left half done is no foreign write
+    assert state.champion in (2, new)
+    if state.champion == 2:
+        act()
+    approve(ledger, "m", 9, why="any next writer finishes what was begun")
+    assert ledger.aliases("m")["champion"] == new
+    assert ledger.aliases("m") == {k: v for k, v in read_state(ledger, "m").aliases().items() if v}
+
+
+def test_fifty_threads_give_one_winner_per_round_and_a_linear_history(ledger):
+    outcomes = []
+    guard = threading.Lock()
+    locked_append = ledger.append
+
+    def append(name, event):
+        with guard:  # the store's unique key
+            return locked_append(name, event)
+
+    ledger.append = append
+
+    def attempt(version):
+        try:
+            crown(ledger, version, 2)
+            outcomes.append("won")
+        except LostRace:
+            outcomes.append("lost")
+
+    threads = [threading.Thread(target=attempt, args=(v,)) for v in range(10, 60)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["lost"] * 49 + ["won"]
+    state = read_state(ledger, "m")
+    assert len(state.champions) == 3
+    assert ledger.aliases("m")["champion"] == state.champion
+
+
+@pytest.mark.parametrize("alias", ["champion", "previous_champion"])
+def test_an_alias_that_somebody_else_moved_stops_every_change(ledger, alias):
+    ledger.set_alias("m", alias, 7)
+    for act in (lambda: crown(ledger, 3, 2), lambda: rollback(ledger, "m", why="x")):
+        with pytest.raises(ForeignAliasWrite) as found:
+            act()
+        assert (found.value.alias, found.value.found) == (alias, 7)
+    assert read_state(ledger, "m").champion == 2
+
+
+def test_a_removed_alias_is_a_foreign_write_too(ledger):
+    ledger.set_alias("m", "champion", None)
+    with pytest.raises(ForeignAliasWrite, match="points at none"):
+        crown(ledger, 3, 2)
+    reconcile(ledger, "m", keep=False, why="a slip")
+    assert check_aliases(ledger, "m").champion == 2
+
+
+def test_a_foreign_champion_can_be_kept(ledger):
+    ledger.set_alias("m", "champion", 7)
+    said = reconcile(ledger, "m", keep=True, why="incident 12")
+    assert "kept" in said.sentence
+    state = check_aliases(ledger, "m")
+    assert (state.champion, state.previous_champion) == (7, 2)
+
+
+def test_a_foreign_alias_can_be_undone_whichever_it_is(ledger):
+    ledger.set_alias("m", "previous_champion", 7)
+    reconcile(ledger, "m", keep=False, why="a slip")
+    assert check_aliases(ledger, "m").previous_champion == 1
