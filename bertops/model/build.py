@@ -71,7 +71,7 @@ def _modern(params: ModelParams, vocab: Vocab) -> PretrainedConfig:
         mlp_dropout=params.dropout,
         initializer_range=params.initializer_range,
         local_attention=params.local_attention,
-        layer_types=layer_types(shape.layers, params.global_every),
+        layer_types=layer_types(shape.layers, params.attention_pattern),
         classifier_pooling=params.classifier_pooling,
         pad_token_id=vocab.pad,
         cls_token_id=vocab.cls,
@@ -81,9 +81,7 @@ def _modern(params: ModelParams, vocab: Vocab) -> PretrainedConfig:
     )
 
 
-def layer_types(layers: int, global_every: int) -> list[str]:
-    """Which layers see everything: the first and every n-th after it; none where n is 0."""
-    return [
-        "full_attention" if global_every and layer % global_every == 0 else "sliding_attention"
-        for layer in range(layers)
-    ]
+def layer_types(layers: int, pattern: str) -> list[str]:
+    """What each layer sees: `pattern` (G everything, L the neighbourhood) repeated over them."""
+    kinds = {"G": "full_attention", "L": "sliding_attention"}
+    return [kinds[pattern[layer % len(pattern)]] for layer in range(layers)]

@@ -55,10 +55,11 @@ class ModelParams(Section):
         multiple_of=2,
         description="Tokens that a local layer sees, half on either side (modernbert).",
     )
-    global_every: int = Field(
-        3,
-        ge=0,
-        description="Every n-th layer, from the first, sees everything; 0: none (modernbert).",
+    attention_pattern: str = Field(
+        "GLL",
+        pattern="^[GL]+$",
+        description="Repeated over the layers: G sees the whole text, L its neighbourhood "
+        "(modernbert).",
     )
     classifier_pooling: Literal["cls", "mean"] = Field(
         "mean", description="What a classifier made of this encoder reads (modernbert)."

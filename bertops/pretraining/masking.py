@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from bertops.pretraining.counter import random_bits, random_uniform
 from bertops.pretraining.params import MaskingParams
 
-IGNORE_INDEX = -100  # labels with this value do not count, as in torch's cross_entropy
+IGNORE_INDEX = -100  # label of a token that is not to be predicted, as in torch's cross_entropy
 
 # B rows of a batch, L tokens of a row
 Ids = NDArray[np.int64]

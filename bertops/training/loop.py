@@ -20,7 +20,7 @@ from bertops.training.measured import Clock, Measured
 from bertops.training.objective import MaskedLanguageModel
 from bertops.training.optimizer import careful_step, set_learning_rate
 from bertops.training.params import TrainingParams
-from bertops.training.precision import autocast, seed_dropout
+from bertops.training.precision import seed_dropout
 from bertops.training.schedule import Budget, learning_rate
 from bertops.training.state import TrainState
 from bertops.training.throughput import Meter
@@ -42,7 +42,6 @@ class Run:
     meter: Meter
     state: TrainState
     device: torch.device
-    dtype: torch.dtype
     world: World = field(default_factory=World)
 
 
@@ -93,8 +92,7 @@ def train_step(run: Run, module: nn.Module, step: int, batch: StepBatch) -> Tens
     total = torch.zeros((), device=run.device)
     for rows in batch.microbatches:
         with run.world.averaging(module, last=rows is batch.microbatches[-1]):
-            with autocast(run.device, run.dtype):
-                loss = module(rows)
+            loss = module(rows)
             # Gradients are averaged over processes, so the sum over targets is scaled up before.
             (loss * (run.world.size / targets)).backward()
         total += loss.detach()
@@ -108,7 +106,7 @@ def _log(run: Run, rate: float, validating: bool, bar: tqdm[None]) -> None:
     state = run.state
     values = {"loss": sum(state.pending) / len(state.pending), "learning_rate": rate}
     if validating and run.validator is not None:
-        score = run.validator.score(run.objective, run.device, run.dtype)
+        score = run.validator.score(run.objective, run.device)
         values |= {"validation_loss": score.loss, "validation_accuracy": score.accuracy}
     state.record(values)
     bar.set_postfix({k: f"{v:.3f}" for k, v in values.items() if "loss" in k})

@@ -1,4 +1,4 @@
-"""One batch → the sum of its losses, with the vocabulary head on the hidden tokens alone."""
+"""One batch → the sum of its losses."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
-from bertops.model.attention import packed_inputs
+from bertops.model.attention import Packed, pick_backend
+from bertops.model.encoder import encode
+from bertops.model.head import IGNORE_INDEX, loss_sum, scores
 from bertops.pretraining.collate import TensorBatch
-from bertops.pretraining.masking import IGNORE_INDEX
-
-# B rows, L tokens of a row, P places to predict, D width, V vocabulary
 
 
 class MaskedLanguageModel(nn.Module):
@@ -21,28 +20,26 @@ class MaskedLanguageModel(nn.Module):
     of bert-base, most of it for nothing. The weights stay where they are, in `model`.
     """
 
-    def __init__(self, model: PreTrainedModel) -> None:
+    def __init__(self, model: PreTrainedModel, dtype: torch.dtype) -> None:
         super().__init__()
-        self.model = model
-
-    def logits(self, batch: TensorBatch) -> Tensor:
-        """Scores over the vocabulary at the places to predict, (P, V)."""
-        packed = packed_inputs(self.model.config, batch.documents_BL, batch.positions_BL)
-        hidden_BLD = self.model.base_model(input_ids=batch.inputs_BL, **packed).last_hidden_state
-        hidden_PD = hidden_BLD.flatten(0, 1).index_select(0, batch.places_P)
-        if self.model.config.model_type == "modernbert":
-            return self.model.decoder(self.model.head(hidden_PD))  # type: ignore[operator]
-        return self.model.cls(hidden_PD)  # type: ignore[operator]
+        self.model, self.dtype = model, dtype
+        self.backend = pick_backend(model.device, dtype)
 
     def forward(self, batch: TensorBatch) -> Tensor:
         """Sum of the cross-entropies at the places to predict, in nats, fp32."""
-        return cross_entropy(
-            self.logits(batch).float(), batch.labels_P, ignore_index=IGNORE_INDEX, reduction="sum"
-        )
+        return loss_sum(self.model, self._hidden(batch), batch.labels_P, self.dtype)
 
     @torch.no_grad()
     def score(self, batch: TensorBatch) -> tuple[Tensor, Tensor]:
         """Sum of the cross-entropies, and number of places predicted right."""
-        logits_PV = self.logits(batch).float()
-        loss = cross_entropy(logits_PV, batch.labels_P, ignore_index=IGNORE_INDEX, reduction="sum")
-        return loss, (logits_PV.argmax(dim=-1) == batch.labels_P).sum()
+        scores_PV = scores(self.model, self._hidden(batch), self.dtype)
+        loss = cross_entropy(scores_PV, batch.labels_P, ignore_index=IGNORE_INDEX, reduction="sum")
+        return loss, (scores_PV.argmax(dim=-1) == batch.labels_P).sum()
+
+    def _hidden(self, batch: TensorBatch) -> Tensor:
+        """Hidden states at the places to predict, (P, D)."""
+        packed = Packed(
+            batch.documents_BL, batch.positions_BL, batch.starts_D, self.backend, self.dtype
+        )
+        hidden_BLD = encode(self.model, batch.inputs_BL, packed)
+        return hidden_BLD.flatten(0, 1).index_select(0, batch.places_P)

@@ -58,6 +58,20 @@ class OptimizerParams(Section):
     clip_norm: float = Field(1.0, gt=0, description="Largest norm of the whole gradient.")
 
 
+class EmbeddingParams(Section):
+    """Where the token embeddings start from."""
+
+    start: Literal["random", "cooccurrence"] = Field(
+        "random",
+        description="cooccurrence: vectors from counts (PPMI and SVD), which saves a short run "
+        "hundreds of steps; random: as the architecture draws them.",
+    )
+    window: int = Field(20, ge=1, description="Tokens on either side that count as company.")
+    most_tokens: int = Field(
+        20_000_000, ge=1, description="Tokens of the corpus that are counted, from its start."
+    )
+
+
 class TrainingParams(Section):
     """How the model is trained."""
 
@@ -67,6 +81,7 @@ class TrainingParams(Section):
     microbatch_rows: int = Field(
         64, ge=1, description="Most rows that one device works on at once; the rest accumulates."
     )
+    embeddings: EmbeddingParams = EmbeddingParams()
     optimizer: OptimizerParams = OptimizerParams()
     schedule: ScheduleParams = ScheduleParams()
     precision: Literal["auto", "fp32", "bf16"] = Field(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from contextlib import AbstractContextManager
 from typing import Literal
 
 import torch
@@ -16,13 +14,6 @@ def compute_dtype(precision: Literal["auto", "fp32", "bf16"], device: torch.devi
     """The type of matrix products: bf16 where asked for, or where the hardware does it fast."""
     wanted = precision == "bf16" or (precision == "auto" and has_fast_bf16(device))
     return torch.bfloat16 if wanted else torch.float32
-
-
-def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[object]:
-    """Matrix products in `dtype`; weights, sums and norms stay fp32."""
-    if dtype == torch.float32:
-        return contextlib.nullcontext()
-    return torch.autocast(device.type, dtype)
 
 
 def seed_dropout(seed: int, step: int, rank: int) -> None:

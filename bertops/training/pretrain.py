@@ -25,6 +25,7 @@ from bertops.tracker import Tracker
 from bertops.training import checkpoint
 from bertops.training.checkpoint import Checkpoints
 from bertops.training.distributed import World, join_world
+from bertops.training.embeddings import start_embeddings
 from bertops.training.feed import Feed
 from bertops.training.loop import Run, train
 from bertops.training.objective import MaskedLanguageModel
@@ -153,13 +154,17 @@ def _prepare(
     optimizer = build_optimizer(model, training.optimizer)
     checkpoints = Checkpoints(folder, training.keep_checkpoints)
     newest = checkpoints.latest()
-    state = checkpoint.load(newest, model, optimizer) if newest else TrainState()
+    if newest:
+        state = checkpoint.load(newest, model, optimizer)
+    else:
+        state = TrainState()
+        start_embeddings(model, source.store, training.embeddings, training.seed)
     row_length, vocab_size = source.plan.row_length, source.vocab.size
     flops = flops_per_token(params.model, vocab_size, row_length, masking.rate)
     rows = min(training.microbatch_rows, training.batch_rows)
     has_validation = held_out.plan.rows > 0
     return Run(
-        objective=MaskedLanguageModel(model),
+        objective=MaskedLanguageModel(model, compute_dtype(training.precision, device)),
         optimizer=optimizer,
         feed=Feed(
             Batches(source, masking, training.seed), training.batch_rows, rows, device, world
@@ -172,7 +177,6 @@ def _prepare(
         meter=Meter(device, flops, world.size),
         state=state,
         device=device,
-        dtype=compute_dtype(training.precision, device),
         world=world,
     )
 

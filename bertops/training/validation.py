@@ -11,7 +11,6 @@ from bertops.pretraining.batches import Batches, Source
 from bertops.pretraining.collate import to_device
 from bertops.pretraining.params import MaskingParams
 from bertops.training.objective import MaskedLanguageModel
-from bertops.training.precision import autocast
 
 # Fixed, whatever the training masks, so that losses can be compared: Devlin et al. 2019.
 VALIDATION_MASKING = MaskingParams(rate=0.15, keep_share=0.1, random_share=0.1)
@@ -44,16 +43,13 @@ class Validator:
             for i in range(0, len(chosen), batch_rows)
         ]
 
-    def score(
-        self, objective: MaskedLanguageModel, device: torch.device, dtype: torch.dtype
-    ) -> Score:
+    def score(self, objective: MaskedLanguageModel, device: torch.device) -> Score:
         """Masked-LM loss and accuracy at a mask of 15 %; the model is in training mode after."""
         objective.eval()
         loss = right = targets = 0.0
         for epochs_B, rows_B in self._groups:
             batch = to_device(self._batches.build(epochs_B, rows_B), device)
-            with autocast(device, dtype):
-                batch_loss, batch_right = objective.score(batch)
+            batch_loss, batch_right = objective.score(batch)
             loss += float(batch_loss)
             right += float(batch_right)
             targets += batch.targets
