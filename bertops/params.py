@@ -109,7 +109,7 @@ def _named(items: Iterable[Any], name: str, place: str) -> Any:
     known = {item.name: item for item in items}
     if name not in known:
         listed = ", ".join(known) or "nothing"
-        raise UsageError(f"{place} has no {name!r}{did_you_mean(name, known)}. It has: {listed}.")
+        raise UsageError(f"{place} has no {name!r}. It has: {listed}{did_you_mean(name, known)}.")
     return known[name]
 
 
@@ -140,7 +140,7 @@ def section_of(params: Params, place: str | None) -> Any:
     for part in place.split(".") if place else ():
         known = found if isinstance(found, dict) else {}
         if part not in known:
-            has = f"It has: {', '.join(known)}." if known else "It has no parts."
-            raise UsageError(f"params.yaml has no {place!r}{did_you_mean(part, known)}. {has}")
+            has = f"It has: {', '.join(known)}" if known else "It has no parts"
+            raise UsageError(f"params.yaml has no {place!r}. {has}{did_you_mean(part, known)}.")
         found = known[part]
     return found

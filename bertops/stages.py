@@ -36,9 +36,9 @@ def run(root: Path, name: str, item: str | None = None) -> Report:
         UsageError: no such stage, or the item is missing, unknown, or one too many.
         ParamsError: params.yaml has problems.
     """
-    if name not in STAGES | ITEM_STAGES:
-        known = [*STAGES, *ITEM_STAGES]
-        raise UsageError(f"no stage {name!r}{did_you_mean(name, known)}; there are {known}")
+    known = [*STAGES, *ITEM_STAGES]
+    if name not in known:
+        raise UsageError(f"no stage {name!r}{did_you_mean(name, known)}; there are: {', '.join(known)}")
     if (name in ITEM_STAGES) != (item is not None):
         wants = "wants a name after it" if name in ITEM_STAGES else "takes no name after it"
         raise UsageError(f"stage {name!r} {wants}; see bertops stages")

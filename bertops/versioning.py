@@ -165,7 +165,7 @@ def _running(
     process = subprocess.Popen(
         [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments],
         cwd=root,
-        env=_environment() | extra,
+        env={**_environment(), **extra},
         # What dvc tells of its work is progress, and progress belongs on stderr.
         stdout=pipe or STDERR,
         stderr=pipe,

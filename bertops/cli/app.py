@@ -64,7 +64,8 @@ def main() -> None:
     try:
         sys.exit(typer.main.get_command(app).main(standalone_mode=False))
     except typer.TyperException as misuse:
-        misuse.show()
+        if said := misuse.format_message():  # nothing when the help was printed already
+            print(f"error: {said}", file=sys.stderr)
         sys.exit(misuse.exit_code)
     except typer.Exit as ended:
         sys.exit(ended.exit_code)

@@ -69,9 +69,12 @@ def _load(root: Path, reference: str, *, masked_lm: bool = False) -> Any:
     from bertops.inference.load import load
 
     def resolve(address: str) -> Path:
-        from bertops.registry.resolve import resolve_model
+        from bertops import release
+        from bertops.paths import Paths
+        from bertops.registry.resolve import resolve as find
 
-        return resolve_model(root, address)
+        paths = Paths(root)
+        return find(release.open_registry(paths), address, paths.state / "models")
 
     return load(reference, resolve, masked_lm=masked_lm)
 

@@ -61,6 +61,7 @@ def be_quiet() -> None:
     """Switch MLflow's telemetry off for this process and its children, unless already decided."""
     os.environ.setdefault("DO_NOT_TRACK", "true")  # MLflow wants the word, not 1
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
 
 @contextlib.contextmanager
