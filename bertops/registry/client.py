@@ -171,7 +171,7 @@ class Registry:
             )
         made = patiently(
             lambda: self.client.create_model_version(
-                name + HISTORY, f"bertops:{event.kind}", tags={EVENT_TAG: event.to_json()}
+                name + HISTORY, f"bertops:/history/{event.kind}", tags={EVENT_TAG: event.to_json()}
             )
         )
         return int(made.version)
