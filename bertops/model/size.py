@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bertops.model.build import padded_vocab_size
+from bertops.model.build import layer_types, padded_vocab_size
 from bertops.model.params import ModelParams
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ def flops_per_token(
     gated = params.architecture == "modernbert"
     projections = 4 * shape.hidden**2
     feed_forward = (3 if gated else 2) * shape.hidden * shape.intermediate
-    reach = row_length
-    if gated and not params.global_every:
-        reach = min(row_length, params.local_attention + 1)
-    layer = projections + feed_forward + 2 * reach * shape.hidden
+    near = min(row_length, params.local_attention + 1)
+    kinds = layer_types(shape.layers, params.attention_pattern if gated else "G")
+    seen = sum(near if kind == "sliding_attention" else row_length for kind in kinds)
+    attention = 2 * seen * shape.hidden
     head = masking_rate * (shape.hidden**2 + shape.hidden * padded_vocab_size(vocab_size))
-    return 3 * 2 * (shape.layers * layer + head)
+    return 3 * 2 * (shape.layers * (projections + feed_forward) + attention + head)
