@@ -76,7 +76,7 @@ def _failures(
         Columns document, order, step, rule, value, threshold, detail; and the batch with
         `document` as row number, and with the texts that C4 may have shortened.
     """
-    measures, text = measure(table["text"], params.rules)
+    measures, text = measure(table["text"], table["language"], params.rules)
     table = table.with_columns(text.alias("text")).with_row_index("document")
     judged = table.select("document", "language", "language_score", "text").hstack(measures)
     found = [_empty(judged), *_language(judged, source, params)]

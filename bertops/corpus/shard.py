@@ -50,9 +50,15 @@ def _line_counts(kept: pl.DataFrame) -> pl.DataFrame:
 def keys_schema(params: CorpusParams) -> pl.Schema:
     """Columns of keys/: what documents are numbered and compared by."""
     own = ("doc_id", "source", "file", "row", "split")
-    counts = {"text_hash": pl.String, "words": pl.Int64, "characters": pl.Int64}
-    named = dict.fromkeys(band_names(params.dedup), pl.UInt64)
-    return pl.Schema({name: JUDGED[name] for name in own} | counts | named)
+    return pl.Schema(
+        [
+            *((name, JUDGED[name]) for name in own),
+            ("text_hash", pl.String()),
+            ("words", pl.Int64()),
+            ("characters", pl.Int64()),
+            *((name, pl.UInt64()) for name in band_names(params.dedup)),
+        ]
+    )
 
 
 def sign_shard(

@@ -4,9 +4,11 @@ Source: the thresholds that large open Chinese corpora publish (WuDao, CLUECorpu
 70 % Chinese characters, paragraphs of ten characters, sentences that end.
 """
 
+import numpy as np
 import polars as pl
 
 from bertops.corpus.rules.flat import per_document, split_lines
+from bertops.corpus.rules.repetition import MULTIPLIER
 
 HAN = r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f]"
 MARK_OR_SPACE = r"[\s\p{P}\p{S}]"
@@ -34,16 +36,17 @@ def chinese(text: pl.Series) -> pl.DataFrame:
 
 
 def _repeated_runs(text: pl.Series) -> pl.Series:
-    """Share of 10-character runs, one at every tenth character, that stood before in the text.
-
-    Runs start anywhere in the text that is compared with, so a shifted copy counts as well.
-    """
-    shares = [_repeated_run_share(value) for value in text.to_list()]
-    return pl.Series("duplicate_ngrams", shares, dtype=pl.Float64)
-
-
-def _repeated_run_share(text: str) -> float:
-    total = len(text) - RUN + 1
-    if total <= 0:
-        return 0.0
-    return 1 - len({text[i : i + RUN] for i in range(total)}) / total
+    """Share of the runs of 10 characters that stood before in their document."""
+    length = text.str.len_chars().to_numpy().astype(np.int64)
+    joined = "".join(text.to_list()).encode("utf-32-le", "surrogatepass")
+    points = np.frombuffer(joined, np.uint32).astype(np.uint64)
+    document = np.repeat(np.arange(len(text)), length)
+    last = max(len(points) - RUN + 1, 0)
+    runs = np.zeros(last, np.uint64)
+    for shift in range(RUN):
+        runs = (runs + points[shift : shift + last]) * MULTIPLIER
+    inside = document[:last] == document[RUN - 1 : RUN - 1 + last]
+    found = pl.DataFrame({"document": document[:last][inside], "run": runs[inside]})
+    again = ~found.select(pl.struct("document", "run").is_first_distinct()).to_series().to_numpy()
+    repeated = np.bincount(found["document"].to_numpy()[again], minlength=len(text))
+    return pl.Series(repeated / np.maximum(length - RUN + 1, 1))

@@ -10,7 +10,7 @@ from bertops.corpus.params import RuleParams
 from bertops.corpus.rules.c4 import c4
 from bertops.corpus.rules.chinese import chinese
 from bertops.corpus.rules.fineweb import fineweb
-from bertops.corpus.rules.flat import split_words
+from bertops.corpus.rules.flat import per_document, split_words
 from bertops.corpus.rules.gopher import gopher_quality
 from bertops.corpus.rules.repetition import NgramRepetition, line_repetition
 
@@ -44,32 +44,56 @@ def rules_of(params: RuleParams) -> list[Rule]:
     return [*_repetition(params), *_gopher(params), *_c4(params), *_fineweb(params), *_zh(params)]
 
 
-def measure(text: pl.Series, params: RuleParams) -> tuple[pl.DataFrame, pl.Series]:
-    """Every measure of a batch, columns `family.measure`, one row a document, and the texts.
+def measure(
+    text: pl.Series, language: pl.Series, params: RuleParams
+) -> tuple[pl.DataFrame, pl.Series]:
+    """Every measure of a batch that its languages ask for.
 
-    The texts are those given, or without the lines that C4 removes when `c4.drop_lines` is set.
-    `words` is the number of words without punctuation.
+    Args:
+        text: the texts of the batch.
+        language: ISO 639-1 code of each.
+        params: which families are measured.
+
+    Returns:
+        Columns `family.measure`, one row a document, null where a family does not apply; and the
+        texts, without the lines that C4 removes when `c4.drop_lines` is set.
     """
+    table = pl.DataFrame({"text": text, "language": language}).with_row_index("document")
+    spaced = table.filter(~pl.col("language").is_in(UNSPACED))
+    han = table.filter(pl.col("language") == "zh")
+    measures, shortened = _measure_spaced(spaced["text"], params)
+    found = [spaced.select("document").hstack(measures)]
+    if params.chinese.enabled:
+        found.append(han.select("document").hstack(_named(chinese(han["text"]), "chinese")))
+    every = pl.concat([table.select("document").head(0), *found], how="diagonal")
+    joined = table.select("document").join(every, on="document", how="left", maintain_order="left")
+    return joined.drop("document"), text.scatter(spaced["document"], shortened)
+
+
+def _measure_spaced(text: pl.Series, params: RuleParams) -> tuple[pl.DataFrame, pl.Series]:
+    """Measures of all families for languages that put spaces between words."""
     words = split_words(text)
     quality = gopher_quality(text, words)
-    found = [_named(quality, "gopher")]
+    found, tokens = [_named(quality, "gopher")], quality["tokens"]
     if params.gopher_repetition.enabled:
-        limits = params.gopher_repetition
-        ngrams = NgramRepetition(words, text.str.len_chars())
-        found.append(_named(line_repetition(text), "repetition"))
-        grams = ngrams.measure(limits.max_top_ngram, limits.max_duplicate_ngrams)
-        found.append(_named(grams, "repetition"))
-    tokens = quality["tokens"]
+        found.append(_named(_repetition_measures(text, words, params), "repetition"))
     if params.c4.enabled:
         measured, passing = c4(text, params.c4)
         found.append(_named(measured, "c4"))
         if params.c4.drop_lines:
-            text, tokens = passing, passing.str.count_matches(r"\S+")
+            counted = pl.len().alias("tokens")
+            tokens = per_document(split_words(passing), len(passing), counted)["tokens"]
+            text = passing
     if params.fineweb.enabled:
         found.append(_named(fineweb(text, tokens, params.fineweb), "fineweb"))
-    if params.chinese.enabled:
-        found.append(_named(chinese(text), "chinese"))
     return pl.concat(found, how="horizontal"), text
+
+
+def _repetition_measures(text: pl.Series, words: pl.DataFrame, params: RuleParams) -> pl.DataFrame:
+    limits = params.gopher_repetition
+    grams = NgramRepetition(words, text.str.len_chars())
+    found = grams.measure(limits.max_top_ngram, limits.max_duplicate_ngrams)
+    return pl.concat([line_repetition(text), found], how="horizontal")
 
 
 def _named(table: pl.DataFrame, family: str) -> pl.DataFrame:

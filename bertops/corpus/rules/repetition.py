@@ -79,9 +79,12 @@ class NgramRepetition:
         fits = places + n <= self.end[self.document[places]] if len(places) else places > 0
         places, gram = places[fits], gram[fits]
         gram = (gram * MULTIPLIER) ^ self.hash[places + n - 1]
-        own = gram ^ (self.document[places].astype(np.uint64) * MULTIPLIER)
-        twice = pl.Series(own).is_duplicated().to_numpy()
+        twice = pl.Series(self._own(places, gram)).is_duplicated().to_numpy()
         return places[twice], gram[twice]
+
+    def _own(self, places: NDArray[np.int64], gram: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """The n-grams told apart by document."""
+        return gram ^ (self.document[places].astype(np.uint64) * MULTIPLIER)
 
     def _lengths(self, places: NDArray[np.int64], n: int) -> NDArray[np.int64]:
         return self.before[places + n] - self.before[places]
@@ -119,10 +122,10 @@ class NgramRepetition:
         repeated n-gram are an upper bound, cheap for all documents at once; the walk is done for
         the few above `limit`.
         """
-        covered = np.zeros(len(self.hash) + 1, dtype=np.int64)
-        np.add.at(covered, places, 1)
-        np.add.at(covered, places + n, -1)
-        inside = np.cumsum(covered[:-1]) > 0
+        again = places[~pl.Series(self._own(places, gram)).is_first_distinct().to_numpy()]
+        covered = np.bincount(again, minlength=len(self.hash) + n)
+        covered[n:] -= covered[:-n].copy()
+        inside = np.cumsum(covered[: len(self.hash)]) > 0
         bound = np.bincount(
             self.document, weights=self.length * inside, minlength=len(self.characters)
         ) / np.maximum(self.characters, 1)
