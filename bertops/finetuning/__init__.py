@@ -5,6 +5,7 @@
     data.py         rows → checked, deduplicated splits in Parquet
     kinds/          one class for each kind of task: reading, targets, gold values, baseline
     trainer.py      one run: HF Trainer as the loop, the best epoch kept by the task's metric
+    pool.py         runs side by side, one thread each
     run.py          seeds × {pretrained, control}; the best seed by validation is saved
     baselines.py    what needs no encoder: majority, TF-IDF + linear model
     predictions.py  every prediction of every model, in Parquet

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from bertops.errors import BertopsError
-from bertops.finetuning.attempt import Attempt, Model, attempt, attempt_predictions
+from bertops.finetuning.attempt import Attempt, Model, attempt_predictions
 from bertops.finetuning.bench import Bench, Scores, open_bench
 from bertops.finetuning.params import FinetuningParams, TaskParams
+from bertops.finetuning.pool import open_pool
 from bertops.finetuning.predictions import prediction_rows, write_predictions
 from bertops.progress import progress
 from bertops.storage import hash_tree, remove, write_whole
@@ -97,7 +98,7 @@ def finetune_task(
     pretrained = [run for run in done if run.model == "pretrained"]
     if not pretrained:
         raise FinetuningFailed(task.name, [str(run.failure) for run in runs if run.failure])
-    best = max(pretrained, key=lambda run: run.validation)  # of equals the first seed
+    best = max(pretrained, key=_validation)  # of equals the first seed
     baselines = _write_all_predictions(bench, folder, done, predictions)
     _save(bench, folder / best.name / "model", target)
     report = FinetuneReport(
@@ -108,7 +109,7 @@ def finetune_task(
         rows={split: len(rows) for split, rows in bench.examples.items()},
         runs=tuple(runs),
         tried=tuple(tried),
-        learning_rates=rates,
+        learning_rates={str(model): rate for model, rate in rates.items()},
         baselines=baselines,
         best_seed=best.seed,
         summary=_summarize(done),
@@ -131,30 +132,29 @@ def _key(task: TaskParams, data: Path, encoder: Path | str, params: FinetuningPa
 
 def _run_all(
     bench: Bench, work: Path, tracker: Tracker
-) -> tuple[list[Attempt], list[Attempt], dict[str, float]]:
+) -> tuple[list[Attempt], list[Attempt], dict[Model, float]]:
     """Runs at the chosen rates, runs at other rates, and the rate of each model."""
     params = bench.params
     rates: dict[Model, tuple[float, ...]] = {"pretrained": params.learning_rates}
     if params.control:
         rates["control"] = params.control_learning_rates
-    attempts = sum(len(some) + len(params.seeds) - 1 for some in rates.values())
-    runs: list[Attempt] = []
-    tried: list[Attempt] = []
-    chosen: dict[str, float] = {}
-    with progress(
-        what=f"fine-tuning {bench.task.name}", total=attempts * params.epochs, unit="epoch"
-    ) as bar:
-        for model, candidates in rates.items():
+    jobs = [(model, params.seeds[0], rate) for model, some in rates.items() for rate in some]
+    attempts = len(jobs) + len(rates) * (len(params.seeds) - 1)
+    total = attempts * params.epochs
+    with (
+        progress(what=f"fine-tuning {bench.task.name}", total=total, unit="epoch") as bar,
+        open_pool(bench, work, tracker, bar.update, attempts) as pool,
+    ):
+        first = pool.run(jobs)
+        best = {m: max((f for f in first if f.model == m), key=_validation) for m in rates}
+        chosen = {model: found.learning_rate for model, found in best.items()}
+        rest = pool.run([(m, seed, chosen[m]) for m in rates for seed in params.seeds[1:]])
+    runs = [r for m in rates for r in (best[m], *(x for x in rest if x.model == m))]
+    return runs, [found for found in first if found not in runs], chosen
 
-            def run(seed: int, rate: float, model: Model = model) -> Attempt:
-                return attempt(bench, work, model, seed, rate, tracker, bar.update)
 
-            first = [run(params.seeds[0], rate) for rate in candidates]
-            best = max(first, key=lambda found: found.validation)
-            chosen[model] = best.learning_rate
-            runs += [best, *(run(seed, best.learning_rate) for seed in params.seeds[1:])]
-            tried += [found for found in first if found is not best]
-    return runs, tried, chosen
+def _validation(run: Attempt) -> float:
+    return run.validation
 
 
 def _write_all_predictions(

@@ -42,6 +42,8 @@ def _body(loaded: Loaded) -> Any:
 
 
 def _inputs(loaded: Loaded, texts: Sequence[str]) -> list[dict[str, list[int]]]:
+    if not texts:
+        return []
     limit = min(loaded.model.config.max_position_embeddings, loaded.tokenizer.model_max_length)
     encoded = loaded.tokenizer(
         [loaded.clean(text) for text in texts],

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from bertops import runtime
 from bertops.finetuning.params import FinetuningParams, TaskParams
 from tests.unit.encoders import save_encoder
 
@@ -13,6 +14,12 @@ def _one_thread():
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _one_process(monkeypatch):
+    """Starting a second process costs more than these tiny runs; test_pool.py has its own."""
+    monkeypatch.setattr(runtime, "threads", lambda: 1)
 
 
 @pytest.fixture(scope="session")

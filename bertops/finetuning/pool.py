@@ -1,0 +1,132 @@
+"""Several runs side by side: one process with one thread each.
+
+Small models spend much of a step in operations that two threads cannot share, so two processes of
+one thread finish more runs than one process of two. It also makes a result independent of the
+number of cores. On a GPU, and for a single run, everything happens in this process.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bertops import runtime
+from bertops.finetuning.attempt import Attempt, Model, attempt
+from bertops.finetuning.bench import Bench
+from bertops.tracker import NullTracker, Tracker
+
+Job = tuple[Model, int, float]
+"""Model, seed, learning rate."""
+
+_POLL_S = 0.2
+_here: dict[str, Any] = {}
+"""What a worker process was given at its start."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Runs attempts; hands on their metrics and epochs as they come."""
+
+    bench: Bench
+    work: Path
+    tracker: Tracker
+    on_epoch: Callable[[int], None]
+    _processes: Any = None
+    _events: Any = None
+
+    def run(self, jobs: Sequence[Job]) -> list[Attempt]:
+        """The results of the jobs, in their order."""
+        if self._processes is None:
+            return [attempt(self.bench, self.work, *j, self.tracker, self.on_epoch) for j in jobs]
+        pending = self._processes.starmap_async(_attempt_here, jobs, chunksize=1)
+        while not pending.ready():
+            pending.wait(_POLL_S)
+            self._hand_on()
+        return pending.get()
+
+    def _hand_on(self) -> None:
+        while not self._events.empty():
+            values, step = self._events.get()
+            if values is None:
+                self.on_epoch(step)
+            else:
+                self.tracker.log_metrics(values, step)
+
+
+@contextlib.contextmanager
+def open_pool(
+    bench: Bench, work: Path, tracker: Tracker, on_epoch: Callable[[int], None], runs: int
+) -> Iterator[Pool]:
+    """A pool for at most `runs` runs at a time. Its processes end with the block, or with us."""
+    workers = min(runs, runtime.threads())
+    if workers == 1 or runtime.device().type != "cpu":
+        with _one_thread():
+            yield Pool(bench, work, tracker, on_epoch)
+        return
+    context = multiprocessing.get_context("spawn")
+    events = context.SimpleQueue()
+    arguments = (bench, work, events, os.getpid())
+    with context.Pool(workers, _start_worker, arguments) as processes:
+        pool = Pool(bench, work, tracker, on_epoch, processes, events)
+        yield pool
+        pool._hand_on()
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """One torch thread within the block."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@dataclass(frozen=True)
+class _EventTracker(NullTracker):
+    """Sends metrics to the parent."""
+
+    events: Any
+
+    def log_metrics(self, values: Mapping[str, float], step: int) -> None:
+        """Send."""
+        self.events.put((dict(values), step))
+
+
+def _start_worker(bench: Bench, work: Path, events: Any, parent: int) -> None:
+    import torch
+
+    from bertops.inference.quiet import quiet_transformers
+
+    torch.set_num_threads(1)
+    quiet_transformers()
+    _here.update(bench=bench, work=work, events=events)
+    threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
+
+
+def _die_with(parent: int) -> None:
+    """End this process when its parent is gone: a killed parent cannot end it."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
+def _attempt_here(model: Model, seed: int, learning_rate: float) -> Attempt:
+    events = _here["events"]
+    return attempt(
+        _here["bench"],
+        _here["work"],
+        model,
+        seed,
+        learning_rate,
+        _EventTracker(events),
+        lambda epochs: events.put((None, epochs)),
+    )
