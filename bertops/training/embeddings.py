@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from bertops.pretraining.cooccurrence import cooccurrence_vectors
@@ -23,7 +25,7 @@ def start_embeddings(
     """
     if params.start == "random":
         return
-    weight_VD = model.get_input_embeddings().weight
+    weight_VD = cast(Tensor, model.get_input_embeddings().weight)
     vocab_size, dimensions = weight_VD.shape
     vectors_VD, seen_V = cooccurrence_vectors(
         store, vocab_size, dimensions, params.window, params.most_tokens, seed
