@@ -41,18 +41,21 @@ class DvcError(BertopsError):
 class StageFailed(BertopsError):
     """A stage ended with an error of its own, which is repeated here with its exit code."""
 
-    def __init__(self, address: str, message: str, exit_code: int, *, killed: bool = False) -> None:
-        self.address, self.message, self.exit_code = address, message, exit_code
+    def __init__(self, stage: str, message: str, exit_code: int, *, killed: bool = False) -> None:
+        self.stage, self.message, self.exit_code = stage, message, exit_code
         self.killed = killed
         """It left no error of its own: its process was killed, and may do better next time."""
-        super().__init__(f"stage {address} failed: {message}")
+        super().__init__(f"stage {stage} failed: {message}")
 
 
-def reproduce(root: Path, address: str) -> bool:
+def reproduce(root: Path, address: str, label: str | None = None) -> bool:
     """Run one stage unless DVC finds it up to date; its output streams to our stderr.
 
     Upstream stages are not looked at: call this in the order of the graph. Ctrl-C, SIGTERM or any
     exception raised in the waiting thread stops the whole process group before it goes on.
+
+    Args:
+        label: what people call the stage; errors name it so.
 
     Returns:
         Whether the stage was run or restored; False when it was up to date.
@@ -69,21 +72,26 @@ def reproduce(root: Path, address: str) -> bool:
             code = process.wait()
         if code != 0 and failure.exists():
             left = json.loads(failure.read_text(encoding="utf-8"))
-            raise StageFailed(address, left["message"], left["exit_code"])
+            raise StageFailed(label or address, left["message"], left["exit_code"])
     if code != 0:
         # Quiet as it was asked to be, dvc said nothing: what hinders it, it tells of a dry run too.
         _output(root, ["repro", "--dry", "--single-item", address])
         message = "its process ended without telling why; was it killed, or out of memory?"
-        raise StageFailed(address, message, 1, killed=True)
+        raise StageFailed(label or address, message, 1, killed=True)
     return _lock_entry(root, address) != before
 
 
-def leave_failure(message: str, exit_code: int) -> None:
-    """Tell the process that ran dvc why this stage failed; nothing happens outside of dvc."""
-    if place := os.environ.get(FAILURE_FILE):
+def leave_failure(message: str, exit_code: int) -> bool:
+    """Tell the process that ran dvc why this stage failed; False where nobody will read it."""
+    place = os.environ.get(FAILURE_FILE)
+    if place is None:
+        return False
+    try:
         text = json.dumps({"message": message, "exit_code": exit_code})
-        with contextlib.suppress(OSError):  # a full disk must not hide the error it caused
-            Path(place).write_text(text, encoding="utf-8")
+        Path(place).write_text(text, encoding="utf-8")
+    except OSError:  # a full disk must not hide the error that it caused
+        return False
+    return True
 
 
 def status(root: Path) -> dict[str, list[str]]:

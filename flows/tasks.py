@@ -43,7 +43,7 @@ def reproduce(root: Path, address: str, label: str, *, needed: bool) -> StageRes
     began = time.monotonic()
     if needed:
         say(f"{label} ...")
-    ran = needed and versioning.reproduce(root, address)
+    ran = needed and versioning.reproduce(root, address, label)
     result = StageResult(label, "ran" if ran else "up to date", time.monotonic() - began)
     say(f"{label}: " + (f"done in {result.seconds:.0f} s" if ran else "up to date"))
     return result

@@ -56,13 +56,15 @@ def bertops(
     return subprocess.run(
         [sys.executable, "-m", "bertops", *arguments],
         cwd=project,
-        env={**os.environ, **quiet(), **(env or {})},
+        env=environment(project) | (env or {}),
         capture_output=True,
         text=True,
         timeout=900,
     )
 
 
-def quiet() -> dict[str, str]:
-    """One thread, no progress bars, no GPU: the same on every machine."""
-    return {"OMP_NUM_THREADS": "1", "BERTOPS_PROGRESS": "0", "BERTOPS_DEVICE": "cpu"}
+def environment(project: Path) -> dict[str, str]:
+    """One thread, no progress bars, no GPU: the same on every machine; the project's own code."""
+    quiet = {"OMP_NUM_THREADS": "1", "BERTOPS_PROGRESS": "0", "BERTOPS_DEVICE": "cpu"}
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return {**os.environ, **quiet, "PATH": path, "PYTHONPATH": str(project)}

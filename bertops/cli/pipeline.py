@@ -59,8 +59,10 @@ def stage(
     try:
         report = stages.run(context.obj, name, item)
     except (Exception, KeyboardInterrupt) as error:
-        leave_failure(*explain(error))
-        raise
+        message, code = explain(error)
+        if not leave_failure(message, code):
+            raise
+        raise typer.Exit(code) from error
     if json:
         print_json(report)
     else:

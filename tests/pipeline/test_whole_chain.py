@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bertops import graph
-from tests.toy import bertops, quiet, toy_project
+from tests.toy import bertops, environment, toy_project
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500), pytest.mark.xdist_group("whole chain")]
 
@@ -136,7 +136,7 @@ def kill_when(project: Path, ready: Callable[[], bool]) -> None:
     run = subprocess.Popen(
         [sys.executable, "-m", "bertops", "run"],
         cwd=project,
-        env={**os.environ, **quiet()},
+        env=environment(project),
         stderr=subprocess.DEVNULL,
     )
     try:
