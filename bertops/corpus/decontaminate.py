@@ -6,6 +6,7 @@ overlaps that very many documents have are phrases and no leak.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from bertops.corpus.params import DecontaminateParams
 from bertops.corpus.shingles import Words, content_words, ngrams
+from bertops.storage import read_json, write_json
 
 MATCHES = pl.Schema(
     {"document": pl.UInt32, "gram": pl.UInt64, "evaluation": pl.String, "overlap": pl.String}
@@ -41,6 +43,21 @@ def build_index(texts: Mapping[str, Iterable[pl.Series]], params: DecontaminateP
             owners.append(np.full(len(found), number, np.uint16))
     unique, first = np.unique(np.concatenate(grams), return_index=True)
     return Index(params.ngram, unique, np.concatenate(owners)[first], names)
+
+
+def save_index(index: Index, directory: Path) -> None:
+    """Write an index so that workers can map it into memory."""
+    directory.mkdir(parents=True, exist_ok=True)
+    np.save(directory / "grams.npy", index.grams)
+    np.save(directory / "owner.npy", index.owner)
+    write_json(directory / "names.json", list(index.names))
+
+
+def load_index(directory: Path, n: int) -> Index:
+    """The index that `save_index` wrote, mapped into memory."""
+    grams = np.load(directory / "grams.npy", mmap_mode="r")
+    owner = np.load(directory / "owner.npy", mmap_mode="r")
+    return Index(n, grams, owner, tuple(read_json(directory / "names.json")))
 
 
 def find_overlaps(words: Words, training: NDArray[np.bool_], index: Index) -> pl.DataFrame:

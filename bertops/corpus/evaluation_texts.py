@@ -6,13 +6,13 @@ from pathlib import Path
 
 import polars as pl
 
-from bertops.corpus.decontaminate import Index, build_index
+from bertops.corpus.decontaminate import build_index, save_index
 from bertops.corpus.judge import JUDGED
 from bertops.corpus.normalize import normalize
 from bertops.corpus.params import CorpusParams
 from bertops.corpus.shard import keys_schema, sign
 from bertops.corpus.shingles import content_words
-from bertops.corpus.tables import batches, write_part
+from bertops.corpus.tables import write_single
 from bertops.document import document_id
 from bertops.storage import write_whole
 
@@ -22,9 +22,10 @@ BATCH = 1_000
 def write_evaluation_texts(
     texts: Mapping[str, Iterable[str]], target: Path, params: CorpusParams
 ) -> None:
-    """Write texts/ and keys/ of all evaluation sets, like those of a shard, as split `evaluation`.
+    """Make evaluation texts comparable: repaired as the corpus is, and signed like a shard.
 
-    Texts are repaired as the corpus is; a text that stands in several sets counts for the first.
+    Writes texts/ (table JUDGED, split `evaluation`) and keys/, and index/ with the n-grams. A text
+    that stands twice counts once, for the first set by name.
     """
     tables, keys = [JUDGED.to_frame()], [keys_schema(params).to_frame()]
     for name in sorted(texts):
@@ -33,8 +34,12 @@ def write_evaluation_texts(
             tables.append(table)
             keys.append(sign(table, content_words(table["text"]), params))
     with write_whole(target) as partial:
-        write_part(pl.concat(tables), partial / "texts", 0)
-        write_part(pl.concat(keys), partial / "keys", 0)
+        write_single(pl.concat(tables), partial / "texts")
+        write_single(pl.concat(keys), partial / "keys")
+        by_set = {
+            name: [table["text"] for table in tables if name in table["source"]] for name in texts
+        }
+        save_index(build_index(by_set, params.decontaminate), partial / "index")
 
 
 def _batched(texts: Iterable[str]) -> Iterable[list[str]]:
@@ -52,12 +57,3 @@ def _judged(name: str, texts: list[str], params: CorpusParams) -> pl.DataFrame:
     missing = [pl.lit(None).alias(column) for column in JUDGED if column not in known.columns]
     table = known.with_row_index("row").with_columns(missing)
     return table.select(JUDGED.names()).cast(JUDGED).unique("doc_id", maintain_order=True)
-
-
-def load_index(directory: Path, params: CorpusParams) -> Index:
-    """The n-grams of the texts that `write_evaluation_texts` wrote."""
-    by_set: dict[str, list[pl.Series]] = {}
-    for batch in batches(directory / "texts/part-00000.parquet"):
-        for (name,), rows in batch.group_by("source", maintain_order=True):
-            by_set.setdefault(str(name), []).append(rows["text"])
-    return build_index(by_set, params.decontaminate)

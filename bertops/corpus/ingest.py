@@ -13,12 +13,13 @@ from bertops.corpus.errors import SourceEmpty
 from bertops.corpus.params import Scalar, SourceParams
 from bertops.corpus.readers import EXCERPT_CHARACTERS, Fault, Record
 from bertops.corpus.sources import Item, read_source
-from bertops.corpus.tables import QUARANTINE, RAW, ROW_GROUP, write_parts
+from bertops.corpus.tables import QUARANTINE, RAW, ROW_GROUP, write_parts, write_single
 from bertops.document import Split, SplitParams, document_id, split_of
 from bertops.progress import progress
 from bertops.storage import write_whole
 
-SHARD_DOCUMENTS = 20_000
+SHARD_DOCUMENTS = 5_000
+SHARD_BYTES = 16_000_000  # a worker holds a shard, its words and their hashes in 0.5 GB
 SAMPLING = SplitParams(validation=0, test=0, salt="sample")
 
 
@@ -74,7 +75,7 @@ def ingest(source: SourceParams, target: Path, quarantine: Path, root: Path) -> 
     faults: list[dict[str, Any]] = []
     with write_whole(target) as raw_partial, write_whole(quarantine) as quarantine_partial:
         rows = _documents(source, root, counts, faults)
-        kept = write_parts(_tables(rows), raw_partial, RAW, SHARD_DOCUMENTS)
+        kept = write_parts(_tables(rows), raw_partial, RAW, SHARD_DOCUMENTS, SHARD_BYTES)
         if not kept:
             raise SourceEmpty(
                 source.name,
@@ -82,7 +83,7 @@ def ingest(source: SourceParams, target: Path, quarantine: Path, root: Path) -> 
                 counts.quarantined.total(),
                 counts.filtered.total(),
             )
-        write_parts([pl.DataFrame(faults, QUARANTINE)], quarantine_partial, QUARANTINE, 1_000_000)
+        write_single(pl.DataFrame(faults, QUARANTINE), quarantine_partial)
     return _report(source, counts)
 
 

@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from bertops.parallel import ParallelParams
 from bertops.section import Section
 
 Scalar = str | int | float | bool
@@ -224,9 +225,14 @@ class CorpusParams(Section):
         DecontaminateParams(), description="Evaluation texts in the corpus."
     )
     shard_documents: int = Field(
-        20_000, gt=0, description="Most documents in a shard of raw or cleaned text."
+        100_000, gt=0, description="Most documents in a part of the cleaned corpus."
     )
-    shard_bytes: int = Field(128_000_000, gt=0, description="Most bytes of text in such a shard.")
+    shard_bytes: int = Field(
+        128_000_000, gt=0, description="Bytes of text after which a part of it is full."
+    )
+    parallel: ParallelParams = Field(
+        ParallelParams(), description="Where the work is done; changes no result."
+    )
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import polars as pl
 
-from bertops.corpus.decontaminate import MATCHES, Index, find_overlaps
+from bertops.corpus.decontaminate import MATCHES, find_overlaps, load_index
 from bertops.corpus.judge import JUDGED, judge_batch
 from bertops.corpus.minhash import band_names, bands
 from bertops.corpus.params import CorpusParams, SourceParams
 from bertops.corpus.rules.flat import split_lines
 from bertops.corpus.shingles import Words, content_words, shingles, text_hashes
-from bertops.corpus.tables import LEDGER, batches, write_part
+from bertops.corpus.tables import LEDGER, batches, only_part, write_single
 from bertops.document import SplitParams
 from bertops.storage import write_whole
 
@@ -31,10 +31,10 @@ def judge_shard(
     with write_whole(target) as partial:
         judged = [judge_batch(batch, source, params, split) for batch in batches(raw)]
         kept = pl.concat([JUDGED.to_frame(), *(one.kept for one in judged)])
-        write_part(kept, partial / "kept", 0)
+        write_single(kept, partial / "kept")
         ledger = pl.concat([LEDGER.to_frame(), *(one.ledger for one in judged)])
-        write_part(ledger, partial / "ledger", 0)
-        write_part(_line_counts(kept), partial / "lines", 0)
+        write_single(ledger, partial / "ledger")
+        write_single(_line_counts(kept), partial / "lines")
 
 
 def _line_counts(kept: pl.DataFrame) -> pl.DataFrame:
@@ -62,35 +62,36 @@ def keys_schema(params: CorpusParams) -> pl.Schema:
 
 
 def sign_shard(
-    judged: Path, target: Path, boilerplate: pl.Series, index: Index | None, params: CorpusParams
+    judged: Path, target: Path, boilerplate: Path, index: Path | None, params: CorpusParams
 ) -> None:
     """Strip boilerplate and compute what documents are compared by.
 
     Args:
         judged: what `judge_shard` wrote.
-        target: gets texts/ (table JUDGED, stripped), keys/ (text hash, word count, bands) and
-            matches/ (overlaps with evaluation texts, by row of texts/).
-        boilerplate: hashes of the lines to strip.
-        index: n-grams of the evaluation texts; None where there are none.
+        target: gets texts/ (table JUDGED, stripped), keys/ (`keys_schema`) and matches/ (overlaps
+            with evaluation texts, by row of texts/).
+        boilerplate: Parquet file with the hashes of the lines to strip.
+        index: folder with the n-grams of the evaluation texts; None where there are none.
         params: corpus parameters.
     """
+    lines = pl.read_parquet(boilerplate)["hash"]
+    grams = load_index(index, params.decontaminate.ngram) if index else None
     texts, matches = [JUDGED.to_frame()], [MATCHES.to_frame()]
-    keys = [keys_schema(params).to_frame()]
-    row = 0
+    keys, row = [keys_schema(params).to_frame()], 0
+    for batch in batches(only_part(judged / "kept")):
+        batch = strip_lines(batch, lines)
+        words = content_words(batch["text"])
+        texts.append(batch)
+        keys.append(sign(batch, words, params))
+        if grams is not None:
+            training = (batch["split"] == "train").to_numpy()
+            found = find_overlaps(words, training, grams)
+            matches.append(found.with_columns(pl.col("document") + row))
+        row += len(batch)
     with write_whole(target) as partial:
-        for batch in batches(judged / "kept/part-00000.parquet"):
-            batch = strip_lines(batch, boilerplate)
-            words = content_words(batch["text"])
-            keys.append(sign(batch, words, params))
-            if index is not None:
-                training = (batch["split"] == "train").to_numpy()
-                found = find_overlaps(words, training, index)
-                matches.append(found.with_columns(pl.col("document") + row))
-            texts.append(batch)
-            row += len(batch)
-        write_part(pl.concat(texts), partial / "texts", 0)
-        write_part(pl.concat(keys), partial / "keys", 0)
-        write_part(pl.concat(matches), partial / "matches", 0)
+        write_single(pl.concat(texts), partial / "texts")
+        write_single(pl.concat(keys), partial / "keys")
+        write_single(pl.concat(matches), partial / "matches")
 
 
 def sign(batch: pl.DataFrame, words: Words, params: CorpusParams) -> pl.DataFrame:

@@ -9,6 +9,7 @@ import polars as pl
 from bertops.corpus.decontaminate import contaminated
 from bertops.corpus.dedup import exact_copies, near_copies, numbered, similar_pairs
 from bertops.corpus.params import CorpusParams
+from bertops.corpus.tables import only_part
 
 DROPS = pl.Schema(
     {
@@ -25,15 +26,25 @@ DROPS = pl.Schema(
 
 @dataclass(frozen=True)
 class Signed:
-    """Files of one signed shard, rows in one order, and the ledger of its first pass.
+    """Folder of one signed shard, or of the evaluation texts, which have no ledger."""
 
-    The shard of the evaluation texts has neither matches nor a ledger.
-    """
-
-    texts: Path
-    keys: Path
-    matches: Path | None
+    folder: Path
     ledger: Path | None
+
+    @property
+    def texts(self) -> Path:
+        """Table JUDGED, without boilerplate."""
+        return only_part(self.folder / "texts")
+
+    @property
+    def keys(self) -> Path:
+        """What the documents are compared by, in the order of the texts."""
+        return only_part(self.folder / "keys")
+
+    @property
+    def matches(self) -> Path:
+        """Table MATCHES: overlaps with evaluation texts."""
+        return only_part(self.folder / "matches")
 
 
 @dataclass(frozen=True)
@@ -109,7 +120,7 @@ def _overlaps(
     tables = [
         pl.read_parquet(shard.matches).with_columns(shard=pl.lit(number, pl.UInt32))
         for number, shard in enumerate(shards)
-        if shard.matches is not None
+        if shard.ledger is not None
     ]
     train = documents.filter(pl.col("split") == "train").select("shard", "place", "entry")
     matches = pl.concat(tables).rename({"document": "place"}).join(train, on=["shard", "place"])

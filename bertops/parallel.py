@@ -1,0 +1,126 @@
+"""The same function over many tasks: in this process, in a pool of processes, or as Ray tasks.
+
+The engine and the number of workers change how long it takes and nothing else: functions write
+files whose names depend on what is in them, and results come back in the order of the tasks.
+"""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, Literal
+
+from pydantic import Field
+
+from bertops.errors import BertopsError
+from bertops.progress import progress
+from bertops.runtime import threads
+from bertops.section import Section
+
+Task = tuple[Any, ...]
+"""Arguments of one call; they travel to another process, so they are small and picklable."""
+
+ONE_THREAD = {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1"}
+
+
+class ParallelParams(Section):
+    """Where shards are worked on. Changes no result."""
+
+    engine: Literal["local", "ray"] = Field(
+        "local", description="local: processes of this machine; ray: Ray core tasks."
+    )
+    workers: int = Field(0, ge=0, description="Processes at once; 0: one for each processor.")
+    ray_address: str | None = Field(
+        None, description="Address of a Ray cluster; default: one is started on this machine."
+    )
+    task_retries: int = Field(
+        3, ge=0, description="How often Ray repeats a task whose node was lost."
+    )
+
+
+class WorkerLost(BertopsError):
+    """A worker process died: most often the system killed it for want of memory."""
+
+    def __init__(self, what: str, workers: int) -> None:
+        self.what, self.workers = what, workers
+        super().__init__(
+            f"{what}: a worker process died, most often for want of memory ({workers} workers). "
+            "Set corpus.parallel.workers lower; finished shards are kept."
+        )
+
+
+def run_tasks(
+    function: Callable[..., Any], tasks: Sequence[Task], params: ParallelParams, what: str
+) -> list[Any]:
+    """Call `function(*task)` for every task; results in the order of the tasks.
+
+    Args:
+        function: a module-level function; with more than one worker it runs in other processes.
+        tasks: arguments of each call.
+        params: engine and number of workers.
+        what: name of the work, for the progress bar and errors.
+
+    Raises:
+        WorkerLost: a local worker died. Errors of `function` come out as they are.
+    """
+    workers = min(params.workers or threads(), len(tasks))
+    if params.engine == "ray" and tasks:
+        results = _with_ray(function, tasks, params)
+    elif workers <= 1:
+        results = (function(*task) for task in tasks)
+    else:
+        results = _with_processes(function, tasks, workers, what)
+    return list(progress(results, what=what, total=len(tasks), unit="shards"))
+
+
+def _with_processes(
+    function: Callable[..., Any], tasks: Sequence[Task], workers: int, what: str
+) -> Iterator[Any]:
+    """Spawned workers of one thread each: forking a process that has threads can deadlock."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, initializer=_one_thread) as pool:
+        futures = [pool.submit(function, *task) for task in tasks]
+        try:
+            for future in futures:
+                yield future.result()
+        except BrokenProcessPool as error:
+            raise WorkerLost(what, workers) from error
+        finally:
+            for future in futures:
+                future.cancel()
+
+
+def _one_thread() -> None:
+    """Keep a worker to one processor; libraries read these when they are first imported."""
+    os.environ.update(ONE_THREAD)
+
+
+def _with_ray(
+    function: Callable[..., Any], tasks: Sequence[Task], params: ParallelParams
+) -> Iterator[Any]:
+    """Ray core tasks, a processor each. A task whose node is lost runs again on another.
+
+    Core tasks and not Ray Data, which took two to three times as long for the same work. All
+    nodes must see the same files.
+    """
+    import ray
+
+    started = not ray.is_initialized()
+    if started:
+        ray.init(
+            address=params.ray_address,
+            num_cpus=None if params.ray_address else params.workers or threads(),
+            include_dashboard=False,
+            log_to_driver=False,
+        )
+    try:
+        remote = ray.remote(
+            num_cpus=1, max_retries=params.task_retries, runtime_env={"env_vars": ONE_THREAD}
+        )(function)
+        references = [remote.remote(*task) for task in tasks]
+        for reference in references:
+            yield ray.get(reference)
+    finally:
+        if started:
+            ray.shutdown()
