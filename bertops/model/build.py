@@ -18,17 +18,24 @@ def padded_vocab_size(size: int) -> int:
     return -(-size // VOCAB_MULTIPLE) * VOCAB_MULTIPLE
 
 
-def build_model(params: ModelParams, vocab: Vocab, seed: int) -> PreTrainedModel:
+def build_model(
+    params: ModelParams, vocab: Vocab, seed: int, next_sentence: bool = False
+) -> PreTrainedModel:
     """A `BertForMaskedLM` or `ModernBertForMaskedLM` with weights drawn from `seed`.
 
     In fp32, on the CPU, in training mode.
+
+    Args:
+        next_sentence: `BertForPreTraining` instead, which also has the head that tells whether a
+            segment follows another.
     """
     import torch
-    from transformers import AutoModelForMaskedLM
+    from transformers import AutoModelForMaskedLM, AutoModelForPreTraining
 
+    auto = AutoModelForPreTraining if next_sentence else AutoModelForMaskedLM
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = AutoModelForMaskedLM.from_config(build_config(params, vocab))
+        model = auto.from_config(build_config(params, vocab))
     return model.train()
 
 

@@ -64,7 +64,7 @@ def _modern_attention(
     attention = layer.attn
     qkv = project(attention.Wqkv, layer.attn_norm(x_BLD), packed.dtype)
     qkv_BL3HK = qkv.unflatten(-1, (3, -1, attention.head_dim))
-    q_BLHK, k_BLHK = Rotation.apply(qkv_BL3HK[:, :, :2], *turns).unbind(2)
+    q_BLHK, k_BLHK = rotate(qkv_BL3HK[:, :, :2], *turns).unbind(2)
     drop = attention.attention_dropout if attention.training else 0.0
     seen_BLHK = attend(q_BLHK, k_BLHK, qkv_BL3HK[:, :, 2], packed, reach, drop)
     return attention.out_drop(project(attention.Wo, seen_BLHK.flatten(2), packed.dtype))
@@ -79,25 +79,29 @@ def rotary_turns(
     return angles.cos().to(dtype), angles.sin().to(dtype)
 
 
-class Rotation(torch.autograd.Function):
-    """Rotary positions (Su et al. 2021): pairs (i, i + K/2) turned by an angle.
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotary positions (Su et al. 2021): pairs (i, i + K/2) of the last dimension, turned.
 
-    Written to its result in place, a third of the passes of the usual formula; the gradient is
-    the turn back.
+    Written to its result in place, in a third of the passes of the usual formula.
     """
+    return _Rotation.apply(x, cos, sin)
+
+
+class _Rotation(torch.autograd.Function):
+    """The gradient of a turn is the turn back."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:  # type: ignore[override]
         ctx.save_for_backward(cos, sin)
-        return _rotate(x, cos, sin)
+        return _turn(x, cos, sin)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:  # type: ignore[override]
         cos, sin = ctx.saved_tensors
-        return _rotate(gradient, cos, -sin), None, None
+        return _turn(gradient, cos, -sin), None, None
 
 
-def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     turned = torch.empty_like(x, memory_format=torch.contiguous_format)
     (a, b), (turned_a, turned_b) = x.chunk(2, dim=-1), turned.chunk(2, dim=-1)
     torch.mul(a, cos, out=turned_a).addcmul_(b, sin, value=-1)

@@ -43,6 +43,12 @@ def loss_sum(
     return _VocabularyLoss.apply(ready_PD, decoder.weight, decoder.bias, labels_P)
 
 
+def follow_scores(model: PreTrainedModel, hidden_BLD: Tensor) -> Tensor:
+    """Scores for "B follows A" and "B is from elsewhere", (B, 2), fp32; `BertForPreTraining`."""
+    parts: Any = model
+    return parts.cls.seq_relationship(parts.bert.pooler(hidden_BLD))
+
+
 class _VocabularyLoss(torch.autograd.Function):
     """Linear layer and cross-entropy in one, a chunk of places at a time.
 

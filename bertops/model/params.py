@@ -38,6 +38,11 @@ class ModelParams(Section):
         "modernbert",
         description="bert: post-norm, learned positions. modernbert: pre-norm, rotary, gated.",
     )
+    init_from: str | None = Field(
+        None,
+        description="Carry on from this model instead of fresh weights: a directory, a hub name, "
+        "or models:/name@alias. Sizes then come from it.",
+    )
     preset: Preset | None = Field(None, description="Sizes by name; explicit sizes win over it.")
     layers: int | None = Field(None, ge=1, description="Encoder layers.")
     hidden: int | None = Field(None, ge=8, description="Width of the residual stream.")
@@ -77,6 +82,11 @@ class ModelParams(Section):
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:
         shape = self.shape
+        given = [name for name in ("preset", *vars(shape)) if getattr(self, name) is not None]
+        if self.init_from is not None:
+            if given:
+                raise ValueError(f"sizes come from init_from; leave out {', '.join(given)}")
+            return self
         missing = [name for name, value in vars(shape).items() if not value]
         if missing:
             raise ValueError(f"without a preset, give {', '.join(missing)}")

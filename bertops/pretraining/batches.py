@@ -1,4 +1,4 @@
-"""Step number → the arrays of that step, on every rank its share."""
+"""Place in the order of rows → the arrays to train on."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 from bertops.errors import BertopsError
 from bertops.pretraining.masking import IGNORE_INDEX, MaskingVocab, mask_rows, targets_in
 from bertops.pretraining.order import RowOrder
-from bertops.pretraining.packing import SPECIALS_PER_PIECE, RowPlan, plan_rows
-from bertops.pretraining.params import MaskingParams
+from bertops.pretraining.packing import plan_rows
+from bertops.pretraining.pairs import PairRows
+from bertops.pretraining.params import MaskingParams, PretrainingParams
+from bertops.pretraining.rows import PackedRows, Rows
 from bertops.pretraining.store import TokenStore
-from bertops.tokenizer.load import Vocab, load_tokenizer, load_vocab
+from bertops.tokenizer.load import Vocab, load_vocab
 
 
 class TokenizerMismatch(BertopsError):
@@ -32,9 +34,10 @@ class RowBatch:
 
     inputs_BL: NDArray[np.int64]
     documents_BL: NDArray[np.int32]
-    """1 for the first document of a row, 2 for the second, ...; 0 on padding."""
     positions_BL: NDArray[np.int64]
-    """Position within its document, from 0; 0 on padding."""
+    types_BL: NDArray[np.int64] | None
+    follows_B: NDArray[np.int64] | None
+    """These four as in RowArrays."""
     places_P: NDArray[np.int64]
     """Where to predict: indices into the flattened rows. P depends on B, L and the rate alone;
     places that are left over point at 0 and have the label IGNORE_INDEX."""
@@ -47,47 +50,67 @@ class RowBatch:
 
 @dataclass(frozen=True)
 class Source:
-    """Where rows come from: a token store, its packing and its tokenizer."""
+    """Where rows come from: a token store, its rows and its tokenizer."""
 
     store: TokenStore
-    plan: RowPlan
+    rows: Rows
     vocab: Vocab
     masking_vocab: MaskingVocab
 
     @property
+    def count(self) -> int:
+        """Number of rows."""
+        return len(self.rows.row_tokens)
+
+    @property
     def tokens_per_row(self) -> float:
         """Tokens in a row that are not padding, on average."""
-        return self.plan.tokens / max(self.plan.rows, 1)
+        return float(self.rows.row_tokens.sum()) / max(self.count, 1)
+
+    @property
+    def fill_rate(self) -> float:
+        """Share of all positions that hold a token and not padding, 0 to 1."""
+        return self.tokens_per_row / self.rows.row_length
 
 
-def open_source(store: Path, tokenizer: Path, row_length: int) -> Source:
+def open_source(store: Path, tokenizer: Path, params: PretrainingParams, seed: int) -> Source:
     """Open a token store and plan its rows.
+
+    Args:
+        seed: decides the sentence pairs; packed rows do not depend on it.
 
     Raises:
         StoreDamaged: the store is incomplete.
         TokenizerMismatch: it was written with another tokenizer.
+        TooFewDocuments: sentence pairs are wanted of a single document.
     """
     opened, vocab = TokenStore(store), load_vocab(tokenizer)
     if opened.manifest.tokenizer_sha256 != vocab.sha256:
         raise TokenizerMismatch(store, tokenizer)
-    plan = plan_rows(np.asarray(opened.boundaries), row_length)
-    return Source(opened, plan, vocab, _masking_vocab(tokenizer, vocab))
+    length = params.packing.row_length
+    rows: Rows
+    if params.objective == "mlm_nsp":
+        rows = PairRows(opened, vocab, length, seed)
+    else:
+        rows = PackedRows(opened, plan_rows(np.asarray(opened.boundaries), length), vocab)
+    return Source(opened, rows, vocab, _masking_vocab(vocab))
 
 
-def _masking_vocab(tokenizer: Path, vocab: Vocab) -> MaskingVocab:
-    pieces = load_tokenizer(tokenizer).get_vocab()
+def _masking_vocab(vocab: Vocab) -> MaskingVocab:
     continues = np.zeros(vocab.size, dtype=np.bool_)
-    continues[[id for piece, id in pieces.items() if piece.startswith("##")]] = True
+    continues[[id for piece, id in vocab.pieces.items() if piece.startswith("##")]] = True
     ordinary = np.setdiff1d(np.arange(vocab.size), vocab.special)
     return MaskingVocab(mask=vocab.mask, ordinary=ordinary, continues=continues)
 
 
 class Batches:
-    """The batches of a training run: a pure function of (seed, step)."""
+    """The rows of a source in an endless order, masked: a pure function of (seed, place)."""
 
     def __init__(self, source: Source, masking: MaskingParams, seed: int) -> None:
         self.source, self.masking, self.seed = source, masking, seed
-        self.order = RowOrder(source.plan.rows, seed)
+        self.order = RowOrder(source.count, seed)
+        most = source.rows.row_length - source.rows.specials
+        self._targets_per_row = int(targets_in(most, masking.rate))
 
     def at(self, place: int, count: int) -> RowBatch:
         """The `count` rows from `place` on in the endless order of rows."""
@@ -96,49 +119,38 @@ class Batches:
 
     def tokens(self, place: int, count: int) -> int:
         """Tokens that are not padding in the `count` rows from `place` on."""
-        return int(self.source.plan.row_tokens[self.order.at(place, count)[1]].sum())
+        return int(self.source.rows.row_tokens[self.order.at(place, count)[1]].sum())
 
     def build(self, epochs_B: NDArray[np.int64], rows_B: NDArray[np.int64]) -> RowBatch:
         """These rows, masked as in these epochs."""
-        vocab, length = self.source.vocab, self.source.plan.row_length
-        ids_BL, documents_BL, positions_BL = self._lay_out(rows_B)
-        maskable_BL = ~np.isin(ids_BL, vocab.special)
+        rows = self.source.rows.lay_out(rows_B)
         inputs_BL, labels_BL = mask_rows(
-            ids_BL,
-            maskable_BL,
+            rows.ids_BL,
+            ~np.isin(rows.ids_BL, self.source.vocab.special),
             (self.seed, epochs_B, rows_B),
             self.masking,
             self.source.masking_vocab,
         )
-        capacity = len(rows_B) * int(targets_in(length - SPECIALS_PER_PIECE, self.masking.rate))
-        places = np.flatnonzero(labels_BL != IGNORE_INDEX)
-        places_P = np.zeros(capacity, dtype=np.int64)
-        labels_P = np.full(capacity, IGNORE_INDEX, dtype=np.int64)
-        places_P[: len(places)] = places
-        labels_P[: len(places)] = labels_BL.reshape(-1)[places]
-        tokens = int((documents_BL > 0).sum())
+        places_P, labels_P, targets = self._gather(labels_BL)
         return RowBatch(
-            inputs_BL, documents_BL, positions_BL, places_P, labels_P, tokens, len(places)
+            inputs_BL=inputs_BL,
+            documents_BL=rows.documents_BL,
+            positions_BL=rows.positions_BL,
+            types_BL=rows.types_BL,
+            follows_B=rows.follows_B,
+            places_P=places_P,
+            labels_P=labels_P,
+            tokens=int((rows.documents_BL > 0).sum()),
+            targets=targets,
         )
 
-    def _lay_out(
-        self, rows_B: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]:
-        """Ids, document numbers and positions of these rows: [CLS] piece [SEP] [CLS] …"""
-        store, plan, vocab = self.source.store, self.source.plan, self.source.vocab
-        shape = (len(rows_B), plan.row_length)
-        ids_BL = np.full(shape, vocab.pad, dtype=np.int64)
-        documents_BL = np.zeros(shape, dtype=np.int32)
-        positions_BL = np.zeros(shape, dtype=np.int64)
-        for i, row in enumerate(rows_B):
-            at = 0
-            for number, piece in enumerate(range(plan.first[row], plan.first[row + 1]), start=1):
-                length = int(plan.lengths[piece])
-                end = at + length + SPECIALS_PER_PIECE
-                ids_BL[i, at] = vocab.cls
-                ids_BL[i, at + 1 : end - 1] = store.read(int(plan.starts[piece]), length)
-                ids_BL[i, end - 1] = vocab.sep
-                documents_BL[i, at:end] = number
-                positions_BL[i, at:end] = np.arange(end - at)
-                at = end
-        return ids_BL, documents_BL, positions_BL
+    def _gather(
+        self, labels_BL: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+        """The places that have a label, their labels, and how many they are."""
+        places = np.flatnonzero(labels_BL != IGNORE_INDEX)
+        places_P = np.zeros(len(labels_BL) * self._targets_per_row, dtype=np.int64)
+        labels_P = np.full(len(places_P), IGNORE_INDEX, dtype=np.int64)
+        places_P[: len(places)] = places
+        labels_P[: len(places)] = labels_BL.reshape(-1)[places]
+        return places_P, labels_P, len(places)

@@ -19,6 +19,8 @@ class TensorBatch:
     inputs_BL: Tensor
     documents_BL: Tensor
     positions_BL: Tensor
+    types_BL: Tensor | None
+    follows_B: Tensor | None
     places_P: Tensor
     labels_P: Tensor
     starts_D: Tensor | None
@@ -40,6 +42,8 @@ def to_device(batch: RowBatch, device: torch.device) -> TensorBatch:
         inputs_BL=move(batch.inputs_BL),
         documents_BL=move(batch.documents_BL),
         positions_BL=move(batch.positions_BL),
+        types_BL=None if batch.types_BL is None else move(batch.types_BL),
+        follows_B=None if batch.follows_B is None else move(batch.follows_B),
         places_P=move(batch.places_P),
         labels_P=move(batch.labels_P),
         starts_D=move(document_starts(batch.documents_BL)) if on_cuda else None,

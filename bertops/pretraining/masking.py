@@ -63,7 +63,10 @@ def mask_rows(
     key = (seed, epochs_B[:, None], rows_B[:, None], np.arange(ids_BL.shape[1]))
     budget_B = targets_in(maskable_BL.sum(axis=1), params.rate)
     scores_BL = random_bits(*key, _CHOICE)
-    chosen_BL = _choose_tokens(scores_BL, maskable_BL, budget_B)
+    if params.whole_words:
+        chosen_BL = choose_words(scores_BL, maskable_BL, vocab.continues[ids_BL], budget_B)
+    else:
+        chosen_BL = _choose_tokens(scores_BL, maskable_BL, budget_B)
     fate_BL = random_uniform(*key, _FATE)
     pick_BL = random_bits(*key, _SUBSTITUTE) % np.uint64(len(vocab.ordinary))
     hidden_BL = np.where(
@@ -83,3 +86,25 @@ def _choose_tokens(scores_BL: NDArray[np.uint64], maskable_BL: Flags, budget_B: 
     ranks_BL = np.empty_like(order_BL)
     np.put_along_axis(ranks_BL, order_BL, np.arange(scores_BL.shape[1])[None, :], axis=1)
     return maskable_BL & (ranks_BL < budget_B[:, None])
+
+
+def choose_words(
+    scores_BL: NDArray[np.uint64], maskable_BL: Flags, continues_BL: Flags, budget_B: Ids
+) -> Flags:
+    """Whole words, in the order of the score of their first piece, as long as they fit.
+
+    A word that would exceed the budget of its row is passed over for shorter ones, so a row may
+    stay a piece or two below its budget; as in create_pretraining_data.py of Devlin et al.
+    """
+    chosen_BL = np.zeros_like(maskable_BL)
+    before_BL = np.zeros_like(maskable_BL)
+    before_BL[:, 1:] = maskable_BL[:, :-1]
+    first_BL = maskable_BL & ~(continues_BL & before_BL)
+    for row, room in enumerate(budget_B.tolist()):
+        places = np.flatnonzero(maskable_BL[row])
+        words = np.split(places, np.flatnonzero(first_BL[row, places])[1:])
+        for word in sorted(words, key=lambda word: scores_BL[row, word[0]] if len(word) else 0):
+            if len(word) <= room:
+                chosen_BL[row, word] = True
+                room -= len(word)
+    return chosen_BL

@@ -43,7 +43,10 @@ class MaskingParams(Section):
 class PretrainingParams(Section):
     """What the model is shown and asked."""
 
-    objective: Literal["mlm"] = Field("mlm", description="mlm: predict hidden tokens.")
+    objective: Literal["mlm", "mlm_nsp"] = Field(
+        "mlm",
+        description="mlm: predict hidden tokens. mlm_nsp: and whether a segment follows another.",
+    )
     tokenize: TokenizeParams = TokenizeParams()
     packing: PackingParams = PackingParams()
     masking: MaskingParams = MaskingParams()

@@ -1,6 +1,6 @@
 """Open a tokenizer and say what its ids mean."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -9,6 +9,7 @@ from bertops.errors import BertopsError
 from bertops.storage import hash_file
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+SENTENCE_ENDINGS = (".", "!", "?", "…", "。", "！", "？")
 
 
 class TokenizerUnusable(BertopsError):
@@ -26,14 +27,22 @@ class TokenizerUnusable(BertopsError):
 class Vocab:
     """The ids that training needs to know."""
 
-    size: int
+    pieces: dict[str, int] = field(repr=False)
+    """Every token and its id."""
     pad: int
     unk: int
     cls: int
     sep: int
     mask: int
+    endings: tuple[int, ...]
+    """Ids of the tokens that end a sentence: . ! ? … and their Chinese forms."""
     sha256: str
     """Of tokenizer.json: two tokenizers with the same hash give the same ids."""
+
+    @property
+    def size(self) -> int:
+        """Number of tokens."""
+        return len(self.pieces)
 
     @property
     def special(self) -> tuple[int, ...]:
@@ -69,11 +78,12 @@ def load_vocab(directory: Path) -> Vocab:
         raise TokenizerUnusable(directory, f"lacks {', '.join(missing)}")
     pad, unk, cls, sep, mask = (vocab[name] for name in SPECIAL_TOKENS)
     return Vocab(
-        size=len(vocab),
+        pieces=vocab,
         pad=pad,
         unk=unk,
         cls=cls,
         sep=sep,
         mask=mask,
+        endings=tuple(sorted(vocab[mark] for mark in SENTENCE_ENDINGS if mark in vocab)),
         sha256=hash_file(directory / "tokenizer.json"),
     )

@@ -8,6 +8,10 @@ from bertops.section import Section
 class TokenizerParams(Section):
     """How the WordPiece vocabulary is learned."""
 
+    init_from: str | None = Field(
+        None,
+        description="Use the tokenizer of this directory or hub name instead of learning one.",
+    )
     vocab_size: int = Field(
         6144, ge=100, le=2**20, description="Entries, the five special tokens included."
     )

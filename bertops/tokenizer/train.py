@@ -12,10 +12,10 @@ from tokenizers.trainers import WordPieceTrainer
 from bertops.errors import BertopsError
 from bertops.progress import progress
 from bertops.storage import hash_tree, write_whole
-from bertops.tokenizer.load import SPECIAL_TOKENS
+from bertops.tokenizer.load import SPECIAL_TOKENS, load_tokenizer, load_vocab
 from bertops.tokenizer.measure import Fit, measure_fit
 from bertops.tokenizer.params import TokenizerParams
-from bertops.tokenizer.texts import read_texts
+from bertops.tokenizer.texts import count_texts, read_texts
 
 MEASURED_DOCUMENTS = 1000
 
@@ -61,9 +61,12 @@ def train_tokenizer(corpus: Path, target: Path, params: TokenizerParams) -> Toke
     Raises:
         NoDocuments: the corpus holds no text.
         CorpusTooSmall: it yields fewer entries than `params.vocab_size`.
+        TokenizerUnusable: `params.init_from` lacks a token that training needs.
 
     Source: Devlin et al. 2019, "BERT", section 3 (WordPiece); Schuster & Nakajima 2012.
     """
+    if params.init_from is not None:
+        return _adopt_tokenizer(corpus, target, params.init_from)
     documents, characters = _count_characters(corpus, params)
     alphabet = choose_alphabet(characters, params.character_coverage)
     texts = progress(
@@ -80,6 +83,24 @@ def train_tokenizer(corpus: Path, target: Path, params: TokenizerParams) -> Toke
         characters=characters.total(),
         vocab_size=len(vocab),
         alphabet=len(alphabet),
+        fit=measure_fit(tokenizer, read_texts(corpus), limit=MEASURED_DOCUMENTS),
+        sha256=hash_tree(target),
+    )
+
+
+def _adopt_tokenizer(corpus: Path, target: Path, origin: str) -> TokenizerReport:
+    """Copy the tokenizer of `origin` to `target`, and measure how it fits the corpus."""
+    from transformers import AutoTokenizer
+
+    with write_whole(target) as partial:
+        AutoTokenizer.from_pretrained(origin, trust_remote_code=False).save_pretrained(partial)
+    tokenizer = load_tokenizer(target)
+    vocab = load_vocab(target)
+    return TokenizerReport(
+        documents=count_texts(corpus),
+        characters=sum(len(text) for text in read_texts(corpus)),
+        vocab_size=vocab.size,
+        alphabet=sum(len(piece.removeprefix("##")) == 1 for piece in tokenizer.get_vocab()),
         fit=measure_fit(tokenizer, read_texts(corpus), limit=MEASURED_DOCUMENTS),
         sha256=hash_tree(target),
     )

@@ -47,6 +47,14 @@ class World:
         """Whether the flag is set on any process."""
         return flag if self.size == 1 else bool(self.sum(torch.tensor(int(flag), device=device)))
 
+    def first(self, value: float, device: torch.device) -> float:
+        """The value of the leading process, so that all decide alike by its clock."""
+        if self.size == 1:
+            return value
+        shared = torch.tensor(value, dtype=torch.float64, device=device)
+        dist.broadcast(shared, src=0)
+        return float(shared)
+
     def barrier(self) -> None:
         """Wait until every process is here."""
         if self.size > 1:

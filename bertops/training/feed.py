@@ -11,7 +11,9 @@ import torch
 
 from bertops.pretraining.batches import Batches
 from bertops.pretraining.collate import TensorBatch, to_device
+from bertops.pretraining.pairs import PairRows
 from bertops.training.distributed import World
+from bertops.training.schedule import Ramp
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,8 @@ class StepBatch:
     """This process's share of one step."""
 
     microbatches: list[TensorBatch]
+    rows: int
+    """Rows of the whole step, over all processes."""
     tokens: int
     """Tokens of the whole step that are not padding, over all processes."""
     targets: int
@@ -30,7 +34,7 @@ class Feed:
     """Step number → this process's share of its rows, in pieces that fit the device."""
 
     batches: Batches
-    batch_rows: int
+    ramp: Ramp
     microbatch_rows: int
     device: torch.device
     world: World
@@ -40,15 +44,22 @@ class Feed:
         """Tokens in a row that are not padding, on average."""
         return self.batches.source.tokens_per_row
 
+    @property
+    def has_segments(self) -> bool:
+        """Whether rows are sentence pairs."""
+        return isinstance(self.batches.source.rows, PairRows)
+
     def at(self, step: int) -> StepBatch:
         """The batch of step `step`, counted from 1: a pure function."""
-        first = (step - 1) * self.batch_rows
-        share = self.batch_rows // self.world.size
-        mine = range(first + self.world.rank * share, first + (self.world.rank + 1) * share)
-        groups = [mine[i : i + self.microbatch_rows] for i in range(0, share, self.microbatch_rows)]
+        first, rows = self.ramp.first_row(step), self.ramp.rows(step)
+        rank, size = self.world.rank, self.world.size
+        mine = range(first + rank * rows // size, first + (rank + 1) * rows // size)
+        groups = [
+            mine[i : i + self.microbatch_rows] for i in range(0, len(mine), self.microbatch_rows)
+        ]
         micro = [to_device(self.batches.at(g.start, len(g)), self.device) for g in groups]
-        tokens = self.batches.tokens(first, self.batch_rows)
-        return StepBatch(micro, tokens, sum(rows.targets for rows in micro))
+        tokens = self.batches.tokens(first, rows)
+        return StepBatch(micro, rows, tokens, sum(batch.targets for batch in micro))
 
     @contextlib.contextmanager
     def from_step(self, step: int) -> Iterator[Iterator[StepBatch]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 from tqdm import tqdm
 
@@ -16,12 +16,13 @@ from bertops.training.checkpoint import Checkpoints
 from bertops.training.distributed import World
 from bertops.training.feed import Feed, StepBatch
 from bertops.training.interrupt import stop_on_signal
-from bertops.training.measured import Clock, Measured
-from bertops.training.objective import MaskedLanguageModel
+from bertops.training.measured import Clock, Measured, StepValues
+from bertops.training.objective import Objective
 from bertops.training.optimizer import careful_step, set_learning_rate
 from bertops.training.params import TrainingParams
 from bertops.training.precision import seed_dropout
 from bertops.training.schedule import Budget, learning_rate
+from bertops.training.spikes import SpikeGuard
 from bertops.training.state import TrainState
 from bertops.training.throughput import Meter
 from bertops.training.validation import Validator
@@ -31,7 +32,7 @@ from bertops.training.validation import Validator
 class Run:
     """Everything a training run works with."""
 
-    objective: MaskedLanguageModel
+    objective: Objective
     optimizer: Optimizer
     feed: Feed
     validator: Validator | None
@@ -53,29 +54,31 @@ def train(run: Run) -> TrainState:
         TrainingDiverged: a loss or gradient is not finite; nothing of it is saved.
         CheckpointNotWritten: the disk is full or not writable.
     """
-    state, params, budget = run.state, run.params, run.budget
+    state, params, budget, world = run.state, run.params, run.budget, run.world
     clock, measured = Clock(state.seconds), Measured(state.pending)
-    module = run.world.wrap(run.objective, run.device)
+    guard = SpikeGuard(params.skip_spikes, state.recent, run.device)
+    module = world.wrap(run.objective, run.device)
     with stop_on_signal() as stop, run.feed.from_step(state.step + 1) as batches, _bar(run) as bar:
-        while budget.progress(state.step, clock.seconds()) < 1:
+        while budget.progress(state.step, state.seconds) < 1:
             step = state.step + 1
-            rate = learning_rate(budget.progress(step - 0.5, clock.seconds()), params)
+            rate = learning_rate(budget.progress(step - 0.5, state.seconds), params)
             set_learning_rate(run.optimizer, rate)
             batch = next(batches)
-            measured.add(train_step(run, module, step, batch))  # stays on the device
-            state.after(batch.tokens, clock.seconds())
+            measured.add(train_step(run, module, guard, step, batch))  # stays on the device
+            state.after(batch.tokens, world.first(clock.seconds(), run.device))
             _advance(bar, run, batch.tokens)
 
             finished = budget.progress(step, state.seconds) >= 1
-            stopping = finished or run.world.any(bool(stop), run.device)
+            stopping = finished or world.any(bool(stop), run.device)
             saving = stopping or step % params.save_every_steps == 0
             validating = finished or step % params.validate_every_steps == 0
             logging = validating or step % params.log_every_steps == 0
             if saving or logging:  # the one place that waits for the device
                 state.pending = measured.read(step, run.checkpoints)
             if logging:
-                _log(run, rate, validating, bar)
-            if saving and run.world.leads:
+                _log(run, measured, rate, validating, bar)
+            if saving and world.leads:
+                state.recent = guard.recent()
                 run.checkpoints.save(run.objective.model, run.optimizer, state)
             if stopping and not finished:
                 raise Interrupted(
@@ -85,31 +88,38 @@ def train(run: Run) -> TrainState:
     return state
 
 
-def train_step(run: Run, module: nn.Module, step: int, batch: StepBatch) -> Tensor:
-    """One optimizer update: (mean loss over all targets, gradient norm), fp32, on the device."""
+def train_step(
+    run: Run, module: nn.Module, guard: SpikeGuard, step: int, batch: StepBatch
+) -> StepValues:
+    """One optimizer update, over all processes; nothing here waits for the device."""
     seed_dropout(run.params.seed, step, run.world.rank)
     targets = run.world.sum(torch.tensor(float(batch.targets), device=run.device))
-    total = torch.zeros((), device=run.device)
+    rows_share = torch.full_like(targets, 1 / batch.rows)
+    shares = torch.stack([1 / targets, rows_share, rows_share])  # of what `Objective` sums
+    sums = torch.zeros(3, device=run.device)
     for rows in batch.microbatches:
         with run.world.averaging(module, last=rows is batch.microbatches[-1]):
-            loss = module(rows)
-            # Gradients are averaged over processes, so the sum over targets is scaled up before.
-            (loss * (run.world.size / targets)).backward()
-        total += loss.detach()
-    mean = run.world.sum(total) / targets
-    norm = careful_step(module, run.optimizer, run.params.optimizer.clip_norm, ~mean.isfinite())
-    return torch.stack([mean, norm])
+            found = module(rows)
+            # Gradients are averaged over processes; the mean is to be over all targets.
+            ((found * shares)[:2].sum() * run.world.size).backward()
+        sums += found.detach()
+    loss, follow_loss, follow_accuracy = run.world.sum(sums) * shares
+    spike = guard.judge(loss)
+    norm = careful_step(
+        run.objective, run.optimizer, run.params.optimizer.clip_norm, spike | ~loss.isfinite()
+    )
+    return StepValues(loss, norm, spike, follow_loss, follow_accuracy)
 
 
-def _log(run: Run, rate: float, validating: bool, bar: tqdm[None]) -> None:
-    """Send the mean of the losses since the last time, and the validation where it is due."""
+def _log(run: Run, measured: Measured, rate: float, validating: bool, bar: tqdm[None]) -> None:
+    """Send the means since the last time, and the validation where it is due."""
     state = run.state
-    values = {"loss": sum(state.pending) / len(state.pending), "learning_rate": rate}
+    values = measured.flush(run.feed.has_segments) | {"learning_rate": rate}
     if validating and run.validator is not None:
         score = run.validator.score(run.objective, run.device)
         values |= {"validation_loss": score.loss, "validation_accuracy": score.accuracy}
     state.record(values)
-    bar.set_postfix({k: f"{v:.3f}" for k, v in values.items() if "loss" in k})
+    bar.set_postfix({k: f"{v:.3f}" for k, v in values.items() if k.endswith("loss")})
     if run.world.leads:
         run.tracker.log_metrics({**values, "tokens": state.tokens, **run.meter.read()}, state.step)
 
@@ -118,12 +128,12 @@ def _bar(run: Run) -> tqdm[None]:
     """Progress in tokens where the number of steps is known, else in seconds of the budget."""
     if run.budget.steps is None:
         bar = progress(what="pretraining", total=run.budget.seconds, unit="s")
-        bar.update(run.state.seconds)
-        return bar
-    rows = run.budget.steps * run.params.batch_rows
-    bar = progress(what="pretraining", total=round(rows * run.feed.tokens_per_row), unit="tok")
-    bar.initial = run.state.tokens
-    bar.update(run.state.tokens)
+        bar.n = bar.initial = run.state.seconds
+    else:
+        rows = run.feed.ramp.first_row(run.budget.steps + 1)
+        bar = progress(what="pretraining", total=round(rows * run.feed.tokens_per_row), unit="tok")
+        bar.n = bar.initial = run.state.tokens
+    bar.disable = bar.disable or not run.world.leads
     return bar
 
 

@@ -38,7 +38,8 @@ def careful_step(model: nn.Module, optimizer: Optimizer, clip_norm: float, bad: 
     weights and moments alone where `found_inf` is 1, the path that mixed-precision scaling uses.
 
     Args:
-        bad: bool scalar; whether the loss already forbids this update.
+        bad: bool scalar; whether the loss already forbids this update. A gradient that is not
+            finite forbids it, too.
 
     Returns:
         Norm of the gradients before clipping, fp32 scalar.

@@ -72,18 +72,41 @@ class EmbeddingParams(Section):
     )
 
 
+class DistributedParams(Section):
+    """Processes that train together. They change the order of sums, and so the last bits."""
+
+    processes: int | None = Field(
+        None, ge=1, description="Processes on each machine; by default one per GPU."
+    )
+    nodes: int = Field(1, ge=1, description="Machines.")
+    rendezvous: str | None = Field(
+        None, description="host:port of the first machine; needed for more than one."
+    )
+
+    @model_validator(mode="after")
+    def _nodes_meet_somewhere(self) -> Self:
+        if self.nodes > 1 and self.rendezvous is None:
+            raise ValueError(f"{self.nodes} nodes need a rendezvous (host:port)")
+        return self
+
+
 class TrainingParams(Section):
     """How the model is trained."""
 
     seed: int = Field(0, ge=0, lt=2**63, description="Decides weights, order, masks and dropout.")
     budget: BudgetParams
     batch_rows: int = Field(32, ge=1, description="Rows per optimizer update, over all devices.")
+    ramp_from_rows: int | None = Field(
+        None, ge=1, description="Rows of the first update; grows to batch_rows. None: no ramp."
+    )
+    ramp_steps: int = Field(0, ge=0, description="Updates over which the rows grow.")
     microbatch_rows: int = Field(
         64, ge=1, description="Most rows that one device works on at once; the rest accumulates."
     )
     embeddings: EmbeddingParams = EmbeddingParams()
     optimizer: OptimizerParams = OptimizerParams()
     schedule: ScheduleParams = ScheduleParams()
+    distributed: DistributedParams = DistributedParams()
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="auto: bf16 where the hardware has it, else fp32."
     )
@@ -100,6 +123,15 @@ class TrainingParams(Section):
         2, ge=2, description="Newest checkpoints that are kept; the best one is kept besides."
     )
 
+    @model_validator(mode="after")
+    def _ramp_grows(self) -> Self:
+        if self.ramp_from_rows is not None and self.ramp_from_rows > self.batch_rows:
+            raise ValueError(
+                f"ramp_from_rows ({self.ramp_from_rows}) is more than batch_rows "
+                f"({self.batch_rows})"
+            )
+        return self
+
 
 class PretrainParams(Section):
     """All that decides the outcome of pretraining."""
@@ -115,5 +147,14 @@ class PretrainParams(Section):
             raise ValueError(
                 f"pretraining.packing.row_length ({length}) is more than "
                 f"model.max_positions ({positions})"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _segments_need_bert(self) -> Self:
+        if self.pretraining.objective == "mlm_nsp" and self.model.architecture != "bert":
+            raise ValueError(
+                "pretraining.objective mlm_nsp needs model.architecture bert: modernbert has no "
+                "segments"
             )
         return self

@@ -17,10 +17,11 @@ from transformers import PreTrainedModel
 
 from bertops.errors import UsageError
 from bertops.model.build import build_model
+from bertops.model.initial import load_initial
 from bertops.model.size import count_parameters, flops_per_token
 from bertops.pretraining.batches import Batches, Source, open_source
 from bertops.runtime import device as this_device
-from bertops.storage import hash_file, write_text, write_whole
+from bertops.storage import hash_file, hash_tree, write_text, write_whole
 from bertops.tracker import Tracker
 from bertops.training import checkpoint
 from bertops.training.checkpoint import Checkpoints
@@ -28,11 +29,11 @@ from bertops.training.distributed import World, join_world
 from bertops.training.embeddings import start_embeddings
 from bertops.training.feed import Feed
 from bertops.training.loop import Run, train
-from bertops.training.objective import MaskedLanguageModel
+from bertops.training.objective import Objective
 from bertops.training.optimizer import build_optimizer
-from bertops.training.params import PretrainParams
+from bertops.training.params import PretrainParams, TrainingParams
 from bertops.training.precision import compute_dtype
-from bertops.training.schedule import plan_budget
+from bertops.training.schedule import plan_budget, plan_ramp
 from bertops.training.state import TrainState
 from bertops.training.throughput import Meter
 from bertops.training.validation import Validator
@@ -42,8 +43,12 @@ CURVE_COLUMNS = (
     "tokens",
     "loss",
     "learning_rate",
+    "gradient_norm",
+    "skipped",
     "validation_loss",
     "validation_accuracy",
+    "follow_loss",
+    "follow_accuracy",
 )
 
 
@@ -74,13 +79,22 @@ class PretrainReport:
 
 
 class TooFewRows(UsageError):
-    """The corpus does not fill a single step."""
+    """There are not enough rows to go round."""
 
-    def __init__(self, rows: int, batch_rows: int) -> None:
-        self.rows, self.batch_rows = rows, batch_rows
-        super().__init__(
+
+def refuse_too_few(rows: int, params: TrainingParams, processes: int) -> None:
+    """Raise TooFewRows unless the corpus fills a step and a step feeds every process."""
+    batch_rows = params.batch_rows
+    fewest = min(batch_rows, params.ramp_from_rows or batch_rows)
+    if rows < batch_rows:
+        raise TooFewRows(
             f"the corpus fills {rows:,} rows, fewer than the {batch_rows:,} of one step. Lower "
             "training.batch_rows or pretraining.packing.row_length, or add text."
+        )
+    if fewest < processes:
+        raise TooFewRows(
+            f"a step has {fewest:,} rows for {processes:,} processes. Raise "
+            "training.batch_rows (and ramp_from_rows) or start fewer processes."
         )
 
 
@@ -92,6 +106,7 @@ def pretrain(
     params: PretrainParams,
     tracker: Tracker,
     curve: Path | None = None,
+    origin: str | Path | None = None,
 ) -> PretrainReport:
     """Train a masked language model and save it to `target` with its tokenizer.
 
@@ -104,20 +119,24 @@ def pretrain(
         target: directory to write, for `AutoModelForMaskedLM.from_pretrained`.
         checkpoints: folder of all runs; this run's lie in one named by its inputs and parameters.
         curve: CSV to write, a row for each logged step.
+        origin: model to carry on from, where `params.model.init_from` names one that must be
+            fetched first (models:/name@alias); by default what it names.
 
     Raises:
-        TokenizerMismatch, StoreDamaged: the inputs do not fit.
-        TooFewRows: the corpus does not fill one step.
+        TokenizerMismatch, StoreDamaged, InitialModelUnfit: the inputs do not fit.
+        TooFewRows: the corpus does not fill one step, or a step has fewer rows than processes.
         Interrupted, TrainingDiverged, CheckpointNotWritten: see `loop.train`.
     """
     device = this_device()
     world = join_world(device)
-    source = open_source(tokens / "train", tokenizer, params.pretraining.packing.row_length)
-    held_out = open_source(tokens / "validation", tokenizer, source.plan.row_length)
-    if source.plan.rows < params.training.batch_rows:
-        raise TooFewRows(source.plan.rows, params.training.batch_rows)
-    folder = checkpoints / run_key(source, held_out, params)
-    run = _prepare(source, held_out, folder, params, tracker, device, world)
+    source, held_out = (
+        open_source(tokens / split, tokenizer, params.pretraining, params.training.seed)
+        for split in ("train", "validation")
+    )
+    refuse_too_few(source.count, params.training, world.size)
+    origin = origin or params.model.init_from
+    folder = checkpoints / run_key(source, held_out, params, origin)
+    run = _prepare(source, held_out, folder, params, origin, tracker, device, world)
     tracker.log_params(params.model_dump())
     train(run)
     if world.leads:
@@ -128,13 +147,16 @@ def pretrain(
     return _report(run, source, target)
 
 
-def run_key(source: Source, held_out: Source, params: PretrainParams) -> str:
+def run_key(
+    source: Source, held_out: Source, params: PretrainParams, origin: str | Path | None = None
+) -> str:
     """Name of a run's folder: a hash of all that decides its outcome, 16 hexadecimal digits."""
     inputs = {
         "params": params.model_dump(mode="json"),
         "tokenizer": source.vocab.sha256,
         "train": source.store.manifest.files,
         "validation": held_out.store.manifest.files,
+        "origin": hash_tree(Path(origin)) if origin and Path(origin).exists() else None,
     }
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -144,34 +166,33 @@ def _prepare(
     held_out: Source,
     folder: Path,
     params: PretrainParams,
+    origin: str | Path | None,
     tracker: Tracker,
     device: torch.device,
     world: World,
 ) -> Run:
     training, masking = params.training, params.pretraining.masking
-    model = build_model(params.model, source.vocab, training.seed)
+    pairs = params.pretraining.objective == "mlm_nsp"
+    if origin is None:
+        model = build_model(params.model, source.vocab, training.seed, next_sentence=pairs)
+    else:
+        model = load_initial(origin, source.vocab, source.rows.row_length, next_sentence=pairs)
     model.to(device)  # type: ignore[arg-type]
     optimizer = build_optimizer(model, training.optimizer)
     checkpoints = Checkpoints(folder, training.keep_checkpoints)
     newest = checkpoints.latest()
-    if newest:
-        state = checkpoint.load(newest, model, optimizer)
-    else:
-        state = TrainState()
+    state = checkpoint.load(newest, model, optimizer) if newest else TrainState()
+    if newest is None and origin is None:
         start_embeddings(model, source.store, training.embeddings, training.seed)
-    row_length, vocab_size = source.plan.row_length, source.vocab.size
-    flops = flops_per_token(params.model, vocab_size, row_length, masking.rate)
-    rows = min(training.microbatch_rows, training.batch_rows)
-    has_validation = held_out.plan.rows > 0
+    flops = flops_per_token(model.config, source.rows.row_length, masking.rate)
+    rows, ramp = training.microbatch_rows, plan_ramp(training)
     return Run(
-        objective=MaskedLanguageModel(model, compute_dtype(training.precision, device)),
+        objective=Objective(model, compute_dtype(training.precision, device)),
         optimizer=optimizer,
-        feed=Feed(
-            Batches(source, masking, training.seed), training.batch_rows, rows, device, world
-        ),
-        validator=Validator(held_out, training.validation_rows, rows) if has_validation else None,
+        feed=Feed(Batches(source, masking, training.seed), ramp, rows, device, world),
+        validator=Validator(held_out, training.validation_rows, rows) if held_out.count else None,
         checkpoints=checkpoints,
-        budget=plan_budget(training.budget, source.tokens_per_row * training.batch_rows),
+        budget=plan_budget(training.budget, source.tokens_per_row, ramp),
         params=training,
         tracker=tracker,
         meter=Meter(device, flops, world.size),
@@ -205,10 +226,10 @@ def _report(run: Run, source: Source, target: Path) -> PretrainReport:
         parameters=count_parameters(run.objective.model),
         steps=run.state.step,
         tokens=run.state.tokens,
-        epochs=round(run.state.step * run.params.batch_rows / source.plan.rows, 4),
-        rows=source.plan.rows,
-        row_length=source.plan.row_length,
-        fill_rate=round(source.plan.fill_rate, 6),
+        epochs=round(run.feed.ramp.first_row(run.state.step + 1) / source.count, 4),
+        rows=source.count,
+        row_length=source.rows.row_length,
+        fill_rate=round(source.fill_rate, 6),
         loss=last["loss"],
         validation_loss=loss,
         validation_perplexity=math.exp(loss) if loss is not None else None,

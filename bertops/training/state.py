@@ -18,8 +18,10 @@ class TrainState:
     best_step: int | None = None
     best_loss: float | None = None
     """Lowest validation loss so far, in nats, and its step."""
-    pending: list[float] = field(default_factory=list)
-    """Losses of the steps since the last logged one."""
+    pending: list[list[float]] = field(default_factory=list)
+    """What each step since the last logged one gave, in the order of `StepValues`."""
+    recent: list[float] = field(default_factory=list)
+    """Losses that a spike is told by; see `SpikeGuard`."""
     history: list[dict[str, float]] = field(default_factory=list)
     """One entry for each logged step: step, tokens, loss, learning_rate, validation_*."""
 
@@ -36,7 +38,7 @@ class TrainState:
     def record(self, values: Mapping[str, float]) -> None:
         """Add an entry to the history; the pending losses are in it now."""
         self.history.append({"step": self.step, "tokens": self.tokens, **values})
-        self.pending.clear()
+        self.pending = []
         loss = values.get("validation_loss")
         if loss is not None and (self.best_loss is None or loss < self.best_loss):
             self.best_step, self.best_loss = self.step, loss

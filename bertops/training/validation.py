@@ -10,7 +10,7 @@ import torch
 from bertops.pretraining.batches import Batches, Source
 from bertops.pretraining.collate import to_device
 from bertops.pretraining.params import MaskingParams
-from bertops.training.objective import MaskedLanguageModel
+from bertops.training.objective import Objective
 
 # Fixed, whatever the training masks, so that losses can be compared: Devlin et al. 2019.
 VALIDATION_MASKING = MaskingParams(rate=0.15, keep_share=0.1, random_share=0.1)
@@ -37,13 +37,13 @@ class Validator:
 
     def __init__(self, source: Source, rows: int, batch_rows: int) -> None:
         self._batches = Batches(source, VALIDATION_MASKING, VALIDATION_SEED)
-        epochs, chosen = self._batches.order.at(0, min(rows, source.plan.rows))
+        epochs, chosen = self._batches.order.at(0, min(rows, source.count))
         self._groups = [
             (epochs[i : i + batch_rows], chosen[i : i + batch_rows])
             for i in range(0, len(chosen), batch_rows)
         ]
 
-    def score(self, objective: MaskedLanguageModel, device: torch.device) -> Score:
+    def score(self, objective: Objective, device: torch.device) -> Score:
         """Masked-LM loss and accuracy at a mask of 15 %; the model is in training mode after."""
         objective.eval()
         loss = right = targets = 0.0

@@ -11,7 +11,9 @@ from bertops.model.head import IGNORE_INDEX, loss_sum, scores
 from bertops.model.params import ModelParams
 from bertops.tokenizer.load import Vocab
 
-VOCAB = Vocab(size=120, pad=0, unk=1, cls=2, sep=3, mask=4, sha256="")
+VOCAB = Vocab(
+    {str(i): i for i in range(120)}, pad=0, unk=1, cls=2, sep=3, mask=4, endings=(), sha256=""
+)
 
 # Documents of two rows; the rest of a row is padding. Some are longer than a window, one is a
 # single token, and the second row has no padding.
@@ -139,12 +141,12 @@ def test_attention_dropout_has_the_gradient_of_its_forward():
 
 
 def test_rotation_has_the_gradient_of_its_forward():
-    from bertops.model.encoder import Rotation
+    from bertops.model.encoder import rotate
 
     torch.manual_seed(0)
     x = torch.randn(1, 3, 2, 1, 4, dtype=torch.float64, requires_grad=True)
     angle = torch.randn(1, 3, 1, 1, 2, dtype=torch.float64)
-    assert torch.autograd.gradcheck(lambda x: Rotation.apply(x, angle.cos(), angle.sin()), (x,))
+    assert torch.autograd.gradcheck(lambda x: rotate(x, angle.cos(), angle.sin()), (x,))
 
 
 def test_loss_in_chunks_equals_loss_at_once(monkeypatch):

@@ -1,0 +1,74 @@
+"""Exact resume: N steps are the same as k steps, a stop, and N - k more, to the last bit."""
+
+import pytest
+
+from bertops.errors import Interrupted
+from tests import engine
+
+STEPS = 40
+
+
+@pytest.fixture(scope="module")
+def straight(inputs, tmp_path_factory):
+    work = tmp_path_factory.mktemp("straight")
+    report = engine.run(inputs, work, engine.toy_params(STEPS, log_every_steps=1))
+    return report, engine.outcome(work)
+
+
+def steps_per_epoch(report) -> float:
+    return report.rows / 4
+
+
+def test_the_toy_run_reaches_its_third_epoch(straight):
+    report, _ = straight
+    assert 2 < report.epochs < 3
+
+
+@pytest.mark.parametrize("where", ["mid-epoch", "epoch boundary", "epoch 2"])
+def test_resumed_run_repeats_the_uninterrupted_one(where, straight, inputs, tmp_path):
+    report, expected = straight
+    epoch = steps_per_epoch(report)
+    stop = {"mid-epoch": 5, "epoch boundary": round(epoch), "epoch 2": round(1.5 * epoch)}[where]
+    params = engine.toy_params(STEPS, log_every_steps=1)
+    with pytest.raises(Interrupted):
+        engine.run(inputs, tmp_path, params, engine.StoppingTracker(stop_at=stop))
+    tracker = engine.MemoryTracker()
+    assert engine.run(inputs, tmp_path, params, tracker) == report
+    assert tracker.metrics[0][0] == stop + 1  # nothing is replayed
+    assert engine.outcome(tmp_path) == expected
+
+
+def test_a_stop_between_two_logs_loses_no_loss(inputs, tmp_path):
+    params = engine.toy_params(10, log_every_steps=5, validate_every_steps=5)
+    engine.run(inputs, tmp_path / "a", params)
+    with pytest.raises(Interrupted):
+        engine.run(inputs, tmp_path / "b", params, engine.StoppingTracker(stop_at=6))
+    engine.run(inputs, tmp_path / "b", params)
+    assert engine.outcome(tmp_path / "b") == engine.outcome(tmp_path / "a")
+
+
+def test_a_finished_run_trains_no_further_step(straight, inputs, tmp_path):
+    params = engine.toy_params(6)
+    first = engine.run(inputs, tmp_path, params)
+    tracker = engine.MemoryTracker()
+    assert engine.run(inputs, tmp_path, params, tracker) == first
+    assert tracker.metrics == []
+
+
+def test_changed_parameters_never_inherit_a_checkpoint(inputs, tmp_path):
+    engine.run(inputs, tmp_path, engine.toy_params(6))
+    tracker = engine.MemoryTracker()
+    engine.run(inputs, tmp_path, engine.toy_params(6, seed=1), tracker)
+    assert tracker.metrics[0][0] == 3  # its first log: it began at step 1
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 2
+
+
+def test_spike_memory_and_batch_ramp_survive_a_stop(inputs, tmp_path):
+    params = engine.toy_params(
+        30, log_every_steps=1, skip_spikes=True, ramp_from_rows=2, ramp_steps=20
+    )
+    engine.run(inputs, tmp_path / "a", params)
+    with pytest.raises(Interrupted):
+        engine.run(inputs, tmp_path / "b", params, engine.StoppingTracker(stop_at=13))
+    engine.run(inputs, tmp_path / "b", params)
+    assert engine.outcome(tmp_path / "b") == engine.outcome(tmp_path / "a")
