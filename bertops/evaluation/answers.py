@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bertops.errors import BertopsError
 
-NEEDED = ("model", "seed", "index", "document_id", "label", "prediction", "probabilities")
+NEEDED = ("model", "seed", "split", "document_id", "label", "prediction", "probabilities")
 
 
 class PredictionsBroken(BertopsError):
@@ -149,12 +149,18 @@ class PredictionTable:
 
 
 def _with_columns_of(shard: Path, split: Path) -> pl.DataFrame:
-    """A shard, its split's name, and the columns of the rows that were predicted on."""
-    predictions = pl.read_parquet(shard).with_columns(split=pl.lit(shard.stem))
+    """A shard with the columns of the rows that were predicted on.
+
+    Every model and seed predicts the rows of a split in their order, so the n-th prediction is
+    joined with the n-th row; ids would not do, where a text stands in a split twice.
+    """
+    place = pl.int_range(pl.len()).over("model", "seed")
+    predictions = pl.read_parquet(shard).with_columns(index=place.cast(pl.Int64))
+    if not split.exists():
+        return predictions
     rows = pl.read_parquet(split).with_row_index("index").cast({"index": pl.Int64})
-    characters = pl.col("text").str.len_chars().cast(pl.Int64)
-    known = rows.select(pl.exclude("document_id", "label", "text_b"), characters=characters)
-    return predictions.join(known, on="index", how="left", maintain_order="left")
+    new = [name for name in rows.columns if name == "index" or name not in predictions.columns]
+    return predictions.join(rows.select(new), on="index", how="left", maintain_order="left")
 
 
 def _as_class_ids(frame: pl.DataFrame, labels: tuple[str, ...], place: Path) -> pl.DataFrame:

@@ -2,7 +2,7 @@
 
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from bertops.section import Section
 
@@ -67,9 +67,49 @@ class FillMaskParams(Section):
         return self
 
 
+class SliceParams(Section):
+    """Parts of the test set that are looked at on their own."""
+
+    columns: tuple[str, ...] = Field(
+        ("source", "language"),
+        description="Columns of the task's data to cut by, where it has them.",
+    )
+    lengths: tuple[int, ...] = Field(
+        (600, 1200, 2400), description="Bounds of the length slices, in characters, rising."
+    )
+    min_documents: int = Field(100, ge=1, description="Smaller slices are reported and not judged.")
+
+    @field_validator("lengths")
+    @classmethod
+    def _bounds_rise(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if sorted(set(value)) != list(value) or (value and value[0] < 1):
+            raise ValueError("must rise, from 1 on")
+        return value
+
+
+class ContaminationParams(Section):
+    """What counts as a test document that is in the pretraining corpus."""
+
+    ngram: int = Field(13, ge=1, description="Words in a row that make an overlap.")
+    min_words: int = Field(
+        8, ge=1, description="A text of fewer words than `ngram` is looked up by all its words, "
+        "from this number on; shorter ones only as whole documents.",
+    )  # fmt: skip
+    phrase_documents: int = Field(
+        10, ge=1, description="A run of words in more corpus documents than this is a phrase."
+    )
+    leaked_share: float = Field(
+        0.5, gt=0, le=1, description="A document is leaked when this share of its runs is there."
+    )
+
+
 class EvaluationParams(Section):
     """What is measured, and how surely."""
 
     compare: CompareParams = Field(CompareParams(), description="Comparison of models.")
+    slices: SliceParams = Field(SliceParams(), description="Parts of the test set.")
+    contamination: ContaminationParams = Field(
+        ContaminationParams(), description="Test documents in the pretraining corpus."
+    )
     heldout: HeldoutParams = Field(HeldoutParams(), description="Masked-LM loss.")
     fill_mask: FillMaskParams = Field(FillMaskParams(), description="Examples in the report.")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bertops.corpus.tables import scan
 from bertops.document import Document
+from bertops.evaluation.contamination import Contamination, find_contamination
 from bertops.evaluation.params import EvaluationParams
 from bertops.evaluation.tasks import TaskInput, TaskResult, evaluate_task
 from bertops.pretraining.store import TokenStore
@@ -65,9 +66,10 @@ def evaluate(
         tokens: folder with train/, the token store that token frequencies are counted in.
         target: folder for metrics.json, evaluation.json and the tables of `dvc plots`.
     """
+    found = _look_for_test_documents(tasks, corpus / "train", params)
     report = EvaluationReport(
         encoder=_evaluate_encoder(encoder, corpus, tokens, params),
-        tasks={task.name: evaluate_task(task, params) for task in tasks},
+        tasks={task.name: evaluate_task(task, found[task.name], params) for task in tasks},
         not_tested=NOT_TESTED,
     )
     with write_whole(target) as folder:
@@ -99,6 +101,23 @@ def _evaluate_encoder(
     return {"heldout": heldout, "fill_mask": filled}
 
 
+def _look_for_test_documents(
+    tasks: Sequence[TaskInput], corpus: Path, params: EvaluationParams
+) -> dict[str, dict[str, Contamination]]:
+    """By task and split, what its documents share with the pretraining corpus."""
+    files = {
+        (task.name, file.stem): pl.read_parquet(file)
+        for task in tasks
+        for file in sorted(task.data.glob("*.parquet"))
+        if file.stem not in ("train", "validation")
+    }
+    found = find_contamination(files, corpus, params.contamination)
+    return {
+        task.name: {split: c for (name, split), c in found.items() if name == task.name}
+        for task in tasks
+    }
+
+
 def count_tokens(store: TokenStore, vocab_size: int) -> NDArray[np.int64]:
     """How often each token id occurs in a store, [vocab_size]."""
     counts = np.zeros(vocab_size, dtype=np.int64)
@@ -115,8 +134,13 @@ def read_documents(folder: Path) -> list[Document]:
 
 
 def _write_plots(folder: Path, name: str, task: TaskResult) -> None:
-    """Tables that `dvc plots` draws: one row for each gold and predicted pair."""
-    for kind, rows in {"confusion": task.confusion_rows(), "seeds": task.seed_rows()}.items():
+    """Tables that `dvc plots` draws."""
+    tables: dict[str, list[dict[str, Any]]] = {
+        "confusion": task.confusion_rows(),
+        "seeds": task.seed_rows(),
+        "calibration": task.calibration_rows(),
+    }
+    for kind, rows in tables.items():
         with write_whole(folder / kind / f"{name}.csv") as partial:
             pl.DataFrame(rows).write_csv(partial)
 

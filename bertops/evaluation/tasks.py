@@ -1,22 +1,27 @@
-"""Evaluate one task from its cached predictions: values, intervals, comparisons."""
+"""Evaluate one task from its cached predictions: values, intervals, comparisons, weak spots."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bertops.evaluation.answers import Answers, PredictionTable
-from bertops.evaluation.bootstrap import interval, resampled_sums
+from bertops.evaluation.calibration import Calibration, calibrate
 from bertops.evaluation.compare import Comparison, compare, explain
-from bertops.evaluation.params import CompareParams, EvaluationParams
+from bertops.evaluation.contamination import Contamination, Overlap
+from bertops.evaluation.measure import Measured, confusion_matrix, measure, representative_first
+from bertops.evaluation.params import EvaluationParams
 from bertops.evaluation.scores import SCORES, Score, scores_for
+from bertops.evaluation.slices import Slice, slice_gaps
 
 CANDIDATE = "pretrained"
+NO_SEED = -1
 CLAIMS = {
     "control": "pretraining pays",
-    "tfidf": "beats TF-IDF + logistic regression",
+    "tfidf": "beats TF-IDF + linear model",
     "majority": "beats the majority class",
 }
 """What a verdict of "better" than each baseline means."""
@@ -38,21 +43,16 @@ class TaskInput:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One score of one model on one split."""
+class CleanScore:
+    """The deciding score on all test documents, and on those that the corpus does not touch."""
 
-    model: str
-    split: str
-    score: str
     documents: int
+    overlapping: int
+    leaked: int
     value: float
-    """Of the seed that stands for the model: the shipped one, or the median one."""
-    low: float
-    high: float
-    """Bounds of the bootstrap interval of `value` over documents."""
-    seed: int
-    by_seed: dict[int, float]
-    median: float
+    clean_value: float | None
+    """None where no document is clean."""
+    examples: tuple[Overlap, ...]
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,12 @@ class TaskResult:
     """By baseline: the comparison on the test set as a sentence."""
     confusion: dict[str, list[list[int]]]
     """By split: gold by predicted, of the shipped seed."""
+    slices: tuple[Slice, ...]
+    """Of the test set."""
+    calibration: Calibration | None
+    """None without predictions on a validation split."""
+    contamination: dict[str, CleanScore]
+    """By split."""
 
     def value(self, model: str, split: str, score: str) -> Measured:
         """One measurement.
@@ -85,13 +91,14 @@ class TaskResult:
         """The numbers one watches, flat."""
         values: dict[str, Any] = {}
         for m in self.measured:
-            if m.model == CANDIDATE and m.split != "validation":
+            if m.model == CANDIDATE:
                 prefix = "" if m.split == "test" else f"{m.split}_"
                 values[f"{prefix}{m.score}"] = m.value
                 if m.score == self.metric:
                     values |= {f"{prefix}{m.score}_low": m.low, f"{prefix}{m.score}_high": m.high}
         for comparison in self.comparisons["test"]:
             values[f"{self.metric}_over_{comparison.second}"] = comparison.difference
+        values["leaked"] = sum(found.leaked for found in self.contamination.values())
         return values
 
     def confusion_rows(self) -> list[dict[str, str]]:
@@ -112,92 +119,94 @@ class TaskResult:
             for seed, value in m.by_seed.items()
         ]
 
+    def calibration_rows(self) -> list[dict[str, float]]:
+        """The bins of the reliability diagram."""
+        bins = self.calibration.bins if self.calibration else ()
+        return [
+            {"confidence": round(b.confidence, 5), "accuracy": round(b.accuracy, 5)} for b in bins
+        ]
 
-def evaluate_task(task: TaskInput, params: EvaluationParams) -> TaskResult:
+
+def evaluate_task(
+    task: TaskInput, contamination: Mapping[str, Contamination], params: EvaluationParams
+) -> TaskResult:
     """Score every model on every split, and compare the candidate with each baseline.
+
+    Args:
+        contamination: by split, what its documents share with the pretraining corpus.
 
     Raises:
         PredictionsBroken: the shards do not hold what they should.
         NotTheSameDocuments: models were predicted on different documents.
     """
     table = PredictionTable.read(task.predictions, task.data, task.labels)
-    slices = [split for split in table.splits if split not in ("validation", "test")]
     score = SCORES[task.metric]
-    measured = []
-    comparisons = {}
-    confusion = {}
-    for split in ("test", *slices):
-        answers = {
-            model: _shipped_first(table.of_all_seeds(model, split), score, task.seed)
-            for model in table.models
-        }
-        measured += measure(list(answers.values()), scores_for(task.labels), params.compare)
-        comparisons[split] = tuple(
-            compare(answers[CANDIDATE], answers[other], score, params.compare)
-            for other in CLAIMS
-            if other in answers
-        )
-        confusion[split] = confusion_matrix(answers[CANDIDATE][0]).tolist()
-    findings = {c.second: explain(c, what=CLAIMS[c.second]) for c in comparisons["test"]}
+    slices = [split for split in table.splits if split not in ("validation", "test")]
+    answers = {split: _answers(table, split, score, task.seed) for split in ("test", *slices)}
+    shipped = {split: models[CANDIDATE][0] for split, models in answers.items()}
+    comparisons = {
+        split: _against_baselines(models, score, params) for split, models in answers.items()
+    }
     return TaskResult(
-        task.labels,
-        task.metric,
-        task.seed,
-        tuple(measured),
-        comparisons,
-        findings,
-        confusion,
+        labels=task.labels,
+        metric=task.metric,
+        seed=task.seed,
+        measured=tuple(
+            measured
+            for models in answers.values()
+            for measured in measure(list(models.values()), scores_for(task.labels), params.compare)
+        ),
+        comparisons=comparisons,
+        findings={c.second: explain(c, what=CLAIMS[c.second]) for c in comparisons["test"]},
+        confusion={split: confusion_matrix(a).tolist() for split, a in shipped.items()},
+        slices=tuple(slice_gaps(shipped["test"], params.slices, params.compare)),
+        calibration=_calibrate(table, shipped["test"], params),
+        contamination={
+            split: _clean_score(a, contamination[split], score)
+            for split, a in shipped.items()
+            if split in contamination
+        },
     )
 
 
-def _shipped_first(answers: list[Answers], score: Score, shipped: int) -> list[Answers]:
-    """The seed that stands for a model in front: the shipped one; for others the median one."""
-    if answers[0].model == CANDIDATE:
-        return sorted(answers, key=lambda a: a.seed != shipped)
-    values = [score.of(a) for a in answers]
-    median = sorted(values)[(len(values) - 1) // 2]
-    first = values.index(median)
-    return [answers[first], *answers[:first], *answers[first + 1 :]]
+def _answers(
+    table: PredictionTable, split: str, score: Score, shipped: int
+) -> dict[str, list[Answers]]:
+    """By model, the answers of all its seeds; the one that stands for the model first."""
+    return {
+        model: representative_first(
+            table.of_all_seeds(model, split), score, shipped if model == CANDIDATE else NO_SEED
+        )
+        for model in table.models
+    }
 
 
-def measure(
-    models: Sequence[Sequence[Answers]], scores: Sequence[Score], params: CompareParams
-) -> list[Measured]:
-    """Every score of every model with its interval, all on the same documents.
-
-    Args:
-        models: answers of each seed of each model; the first seed stands for the model.
-    """
-    wanted = [(seeds, score) for seeds in models for score in scores]
-    parts = [score.contributions(seeds[0]) for seeds, score in wanted]
-    # All at once: drawing documents costs more than summing over them.
-    sums = resampled_sums(np.concatenate(parts, axis=1), params.rounds, params.seed)
-    bounds = np.cumsum([part.shape[1] for part in parts])[:-1]
-    drawn = zip(wanted, np.split(sums, bounds, axis=1), strict=True)
-    return [
-        _measured(seeds, score, interval(score.value(sums_of_one), params.confidence))
-        for (seeds, score), sums_of_one in drawn
-    ]
-
-
-def _measured(seeds: Sequence[Answers], score: Score, bounds: tuple[float, float]) -> Measured:
-    by_seed = {a.seed: score.of(a) for a in sorted(seeds, key=lambda a: a.seed)}
-    return Measured(
-        model=seeds[0].model,
-        split=seeds[0].split,
-        score=score.name,
-        documents=len(seeds[0]),
-        value=score.of(seeds[0]),
-        low=bounds[0],
-        high=bounds[1],
-        seed=seeds[0].seed,
-        by_seed=by_seed,
-        median=float(np.median(list(by_seed.values()))),
+def _against_baselines(
+    models: Mapping[str, Sequence[Answers]], score: Score, params: EvaluationParams
+) -> tuple[Comparison, ...]:
+    return tuple(
+        compare(models[CANDIDATE], models[baseline], score, params.compare)
+        for baseline in CLAIMS
+        if baseline in models
     )
 
 
-def confusion_matrix(answers: Answers) -> np.ndarray:
-    """[K, K] counts, gold by predicted."""
-    classes = answers.probabilities.shape[1]
-    flat = answers.gold * classes + answers.predicted
-    return np.bincount(flat, minlength=classes**2).reshape(classes, classes)
+def _calibrate(
+    table: PredictionTable, test: Answers, params: EvaluationParams
+) -> Calibration | None:
+    if "validation" not in table.splits:
+        return None
+    validation = table.answers(CANDIDATE, test.seed, "validation")
+    return calibrate(validation, test, params.compare)
+
+
+def _clean_score(answers: Answers, found: Contamination, score: Score) -> CleanScore:
+    clean: NDArray[np.bool_] = found.clean
+    return CleanScore(
+        documents=found.documents,
+        overlapping=found.overlapping,
+        leaked=found.leaked,
+        value=score.of(answers),
+        clean_value=score.of(answers.where(clean)) if clean.any() else None,
+        examples=found.examples,
+    )
