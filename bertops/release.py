@@ -11,23 +11,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import polars as pl
-
-from bertops.evaluation.answers import Answers, PredictionTable
-from bertops.evaluation.compare import Comparison, compare
-from bertops.evaluation.scores import SCORES, Score
-from bertops.evaluation.tasks import measure
-from bertops.inference.load import load as load_model
-from bertops.inference.predict import predict
+from bertops.evidence import gather_evidence
 from bertops.params import Params, load
 from bertops.paths import Paths
-from bertops.registry.client import Registry
-from bertops.registry.gates import Evidence, GateResult
+from bertops.registry.client import Registry, VersionMissing
+from bertops.registry.gates import GateResult
+from bertops.registry.history import read_state
 from bertops.registry.params import Mode
 from bertops.registry.promote import Decision, Promotion, PromotionRefused, decide, promote
 from bertops.registry.register import Facts, Registered, register
-from bertops.registry.resolve import find_version, resolve
+from bertops.registry.signing import signing_key
 from bertops.storage import hash_tree, read_json
 from bertops.tracking.lineage import read_lineage
 from bertops.tracking.store import open_store
@@ -66,9 +59,14 @@ class Release:
 
 
 def open_registry(paths: Paths) -> Registry:
-    """The registry of the project, or that of the server that is set."""
+    """The registry of the project, or that of the server that is set.
+
+    It asks for the signatures that params.yaml wants.
+    """
     store = open_store(paths.mlflow_store)
-    return Registry(store.address, store.artifacts)
+    file = paths.root / "params.yaml"
+    key = load(file).registry.public_key if file.exists() else None
+    return Registry(store.address, store.artifacts, paths.root / key if key else None)
 
 
 def register_all(params: Params, paths: Paths, registry: Registry) -> tuple[Registered, ...]:
@@ -86,7 +84,7 @@ def register_all(params: Params, paths: Paths, registry: Registry) -> tuple[Regi
             files={"evaluation.json": paths.evaluation / "evaluation.json"},
             license=params.registry.license,
         )
-        found.append(register(registry, name, folder, facts))
+        found.append(register(registry, name, folder, facts, signing_key=signing_key()))
     return tuple(found)
 
 
@@ -106,7 +104,9 @@ def decide_all(
             registry,
             found.name,
             found.version,
-            lambda champion: gather_evidence(params, paths, registry, judge, versions[judge]),
+            lambda champion: gather_evidence(
+                params, paths, registry, judge, versions[judge], _rival(registry, judge, champion)
+            ),
             params.registry.gates,
         )
 
@@ -117,6 +117,24 @@ def _judges(params: Params) -> dict[str, str]:
     """Which task's evidence decides about each model."""
     judges = {task.name: task.name for task in params.tasks}
     return judges | {ENCODER: params.tasks[0].name} if params.tasks else judges
+
+
+def _rival(registry: Registry, judge: str, champion: int | None) -> int | None:
+    """The task's champion, where the judged model has one to be compared with."""
+    return None if champion is None else read_state(registry, judge).champion
+
+
+def _fine_tuned_from(registry: Registry, task: str, encoder: str, version: int) -> int:
+    """The latest version of a task's model that was fine-tuned from a version of the encoder.
+
+    Raises:
+        VersionMissing: none was.
+    """
+    content = registry.version(encoder, version).content
+    for found in reversed(registry.versions(task)):
+        if found.tags.get(f"bertops.data.{encoder}") == content:
+            return found.number
+    raise VersionMissing(task, f"version fine-tuned from {encoder} version {version}")
 
 
 def promote_all(
@@ -152,88 +170,15 @@ def promote_version(
     params, paths = load(root / "params.yaml"), Paths(root)
     registry = open_registry(paths)
     judge = _judges(params).get(name, name)
+    tried = version if judge == name else _fine_tuned_from(registry, judge, name, version)
     ready = decide(
         registry,
         name,
         version,
-        lambda champion: gather_evidence(params, paths, registry, judge, version),
+        lambda champion: gather_evidence(
+            params, paths, registry, judge, tried, _rival(registry, judge, champion)
+        ),
         params.registry.gates,
     )
     settings = params.registry.model_copy(update={"mode": mode or params.registry.mode})
     return promote(registry, ready, settings, why=why)
-
-
-def gather_evidence(
-    params: Params, paths: Paths, registry: Registry, task: str, version: int
-) -> Evidence:
-    """What a version of a task's model is worth on today's test set."""
-    report = read_json(paths.report("finetune", task))
-    score = SCORES[report["metric"]]
-    labels = tuple(report["labels"])
-    table = PredictionTable.read(paths.predictions(task), paths.task_data(task), labels)
-    shipped = table.answers("pretrained", report["best_seed"], "test")
-    others = [a for a in table.of_all_seeds("pretrained", "test") if a.seed != shipped.seed]
-
-    def ask(address: str) -> list[Answers]:
-        """Answers of a version; those of today's model are kept already, for every seed."""
-        found = find_version(registry, address)
-        if found.content == hash_tree(paths.task_model(task)):
-            return [shipped, *others]
-        folder = resolve(registry, address, paths.state / "models")
-        return [_ask(folder, paths.task_data(task) / "test.parquet", shipped, labels)]
-
-    candidate = ask(f"models:/{task}/{version}")
-    (measured,) = measure([candidate], [score], params.evaluation.compare)
-    champion = None
-    if "champion" in registry.aliases(task):
-        # One model against one model: what is promoted is the shipped seed alone.
-        champion = _compare(candidate[:1], ask(f"models:/{task}@champion")[:1], score, params)
-    control = None
-    if "control" in table.models:
-        control = _compare(candidate, table.of_all_seeds("control", "test"), score, params)
-    return Evidence(
-        score=score.name,
-        value=measured.value,
-        low=measured.low,
-        high=measured.high,
-        documents=measured.documents,
-        floor=score.of(table.answers("majority", 0, "test")),
-        higher_is_better=score.higher_is_better,
-        against_control=control,
-        against_champion=champion,
-        leaked=count_leaked(paths, params),
-    )
-
-
-def _compare(
-    first: Sequence[Answers], second: Sequence[Answers], score: Score, params: Params
-) -> Comparison:
-    return compare(first, second, score, params.evaluation.compare)
-
-
-def _ask(model: Path, test: Path, like: Answers, labels: Sequence[str]) -> Answers:
-    """What another model says about the documents that `like` answers."""
-    rows = pl.read_parquet(test)
-    second = rows["text_b"].to_list() if "text_b" in rows.columns else None
-    found = predict(load_model(model), rows["text"].to_list(), second)
-    ids = {label: i for i, label in enumerate(labels)}
-    return replace(
-        like,
-        model=model.name,
-        predicted=np.array([ids[str(row["prediction"])] for row in found]),
-        probabilities=np.array([row["probabilities"] for row in found]),
-    )
-
-
-def count_leaked(paths: Paths, params: Params) -> int | None:
-    """Test documents of any task that are pretraining text; None when decontamination is off.
-
-    Looked up by identity in what was really written, so it does not rest on the step that was
-    to remove them.
-    """
-    if not params.corpus.decontaminate.enabled:
-        return None
-    trained = pl.scan_parquet(paths.corpus / "train/part-*.parquet").select("doc_id").collect()
-    tests = [pl.read_parquet(paths.task_data(t.name) / "test.parquet") for t in params.tasks]
-    ids = {found for table in tests for found in table["document_id"]}
-    return len(ids & set(trained["doc_id"]))

@@ -1,7 +1,7 @@
 """`bertops registry`: which versions there are, which is in use and why, and how to change that."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -54,13 +54,40 @@ def show(context: typer.Context, name: Name, version: Number, json: JsonFlag = F
 
 
 @app.command()
+def compare(
+    context: typer.Context, name: Name, first: Number, second: Number, json: JsonFlag = False
+) -> None:
+    """Compare two versions on today's test set; both are asked anew."""
+    from bertops.evaluation.compare import explain
+    from bertops.evidence import compare_versions
+    from bertops.params import load
+    from bertops.paths import Paths
+
+    paths, params = Paths(context.obj), load(context.obj / "params.yaml")
+    found = compare_versions(params, paths, _open(context.obj), name, first, second)
+    if json:
+        print_json(found)
+        return
+    rows = [(found.first, found.first_value), (found.second, found.second_value)]
+    print(table([who, f"{found.score} {value:.4f}"] for who, value in rows))
+    print(explain(found, what=f"version {first} is better"))
+    if found.mcnemar:
+        m = found.mcnemar
+        print(
+            f"of {found.documents} documents only {found.first} has {m.only_first_right} right, "
+            f"only {found.second} {m.only_second_right} (exact McNemar p = {m.p_value:.3g})"
+        )
+
+
+@app.command()
 def promote(
     context: typer.Context,
     name: Name,
     version: Number,
     why: Why = "asked for on the command line",
     mode: Annotated[
-        str | None, typer.Option(help="off, dry-run or on; params.yaml's when left out.")
+        Literal["off", "dry-run", "on"] | None,
+        typer.Option(help="In place of registry.mode in params.yaml.", show_default=False),
     ] = None,
     dry_run: DryRun = False,
     json: JsonFlag = False,
@@ -130,12 +157,37 @@ def history(context: typer.Context, name: Name, json: JsonFlag = False) -> None:
 
 
 @app.command()
+def export(
+    context: typer.Context,
+    name: Name,
+    version: Number,
+    target: Annotated[Path, typer.Argument(help="New directory.", show_default=False)],
+    json: JsonFlag = False,
+) -> None:
+    """Write a version to a directory that transformers loads and a hub takes."""
+    from bertops.registry.export import export as write
+
+    registry = _open(context.obj)
+    made = write(registry, registry.version(name, version), target, _cache(context.obj))
+    if json:
+        files = (path for path in sorted(made.rglob("*")) if path.is_file())
+        print_json({"directory": str(made), "files": [str(f.relative_to(made)) for f in files]})
+    else:
+        print(f"exported: {name} version {version} to {made}")
+
+
+@app.command()
 def reconcile(
     context: typer.Context,
     name: Name,
     why: Why,
     keep: Annotated[
-        bool, typer.Option("--keep/--undo", help="Keep what was set, or go back to the history.")
+        bool,
+        typer.Option(
+            "--keep/--undo",
+            help="Keep what was set, or go back to the history.",
+            show_default=False,
+        ),
     ],
     json: JsonFlag = False,
 ) -> None:
@@ -147,11 +199,9 @@ def reconcile(
 
 def _open(root: Path) -> "Registry":
     from bertops.paths import Paths
-    from bertops.registry.client import Registry
-    from bertops.tracking.store import open_store
+    from bertops.release import open_registry
 
-    store = open_store(Paths(root).mlflow_store)
-    return Registry(store.address, store.artifacts)
+    return open_registry(Paths(root))
 
 
 def _cache(root: Path) -> Path:

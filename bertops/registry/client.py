@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from bertops.errors import BertopsError
@@ -75,10 +76,13 @@ class Registry:
     Args:
         address: as in `MLFLOW_TRACKING_URI`.
         artifacts: folder for the files of new experiments; None where the server decides.
+        public_key: PEM file of the key that must have signed what is promoted or loaded.
     """
 
-    def __init__(self, address: str, artifacts: str | None = None) -> None:
-        self.address, self.artifacts = address, artifacts
+    def __init__(
+        self, address: str, artifacts: str | None = None, public_key: Path | None = None
+    ) -> None:
+        self.address, self.artifacts, self.public_key = address, artifacts, public_key
 
     @cached_property
     def client(self) -> Any:

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from bertops.errors import BertopsError, GateRefused
-from bertops.registry.client import Ledger, Registry, VersionMissing
+from bertops.registry.client import Ledger, Registry, Version, VersionMissing
 from bertops.registry.events import Entry, Event, State
 from bertops.registry.gates import Evidence, GateResult, run_gates
 from bertops.registry.history import (
@@ -16,6 +18,7 @@ from bertops.registry.history import (
     record,
 )
 from bertops.registry.params import GateParams, RegistryParams
+from bertops.registry.resolve import fetch
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,21 @@ def decide(
         same = registry.version(name, champion).content == version.content
         if champion == candidate or same:
             return Decision(name, candidate, champion, (), already=True)
-    return Decision(name, candidate, champion, _judge(evidence, champion, params))
+    gates = (*_check_signature(registry, version), *_judge(evidence, champion, params))
+    return Decision(name, candidate, champion, gates)
+
+
+def _check_signature(registry: Registry, version: Version) -> tuple[GateResult, ...]:
+    """Where a public key is configured: whether it signed exactly these files."""
+    if registry.public_key is None:
+        return ()
+    try:
+        with TemporaryDirectory() as folder:
+            fetch(registry, version, Path(folder))
+    except Exception as error:
+        return (GateResult("signature", False, str(error)),)
+    said = f"signed by the owner of {registry.public_key.name}"
+    return (GateResult("signature", True, said),)
 
 
 def _judge(

@@ -8,8 +8,10 @@ from typing import Any
 
 from bertops.registry.client import Registry, Version
 from bertops.registry.events import Event, State
+from bertops.registry.export import sign_package
 from bertops.registry.history import new_event, record
-from bertops.registry.package import Identity, build_package
+from bertops.registry.package import Contents, build_package
+from bertops.registry.resolve import PACKAGE_TAG
 from bertops.storage import hash_tree
 
 IDENTITY = ("bertops.git_commit", "bertops.dvc_lock", "bertops.content")
@@ -54,15 +56,26 @@ class Facts:
 
 
 def register(
-    registry: Registry, name: str, model_dir: Path, facts: Facts, *, who: str | None = None
+    registry: Registry,
+    name: str,
+    model_dir: Path,
+    facts: Facts,
+    *,
+    who: str | None = None,
+    signing_key: Path | None = None,
 ) -> Registered:
     """Register a model directory as a version of `name` and point `@challenger` at it.
 
     Idempotent on git commit, dvc.lock hash and content hash: the second time, and for the second
     of two processes that do it at once, the existing version is returned.
 
+    Args:
+        who: name for the history; the account's when left out.
+        signing_key: private key to sign the version with; unsigned without one.
+
     Raises:
-        ModelRefused: the directory holds pickles or asks for remote code.
+        ModelRefused: the directory holds more than a model in safetensors needs.
+        KeyUnusable: the key cannot be read or is of another kind.
     """
     content = hash_tree(model_dir)
     tags = dict(facts.lineage) | dict(facts.tags) | {"bertops.content": content}
@@ -70,7 +83,7 @@ def register(
     found = _same(registry, name, tags)
     created = found is None
     if found is None:
-        mine = _upload(registry, name, model_dir, tags, facts)
+        mine = _upload(registry, name, model_dir, tags, facts, signing_key)
         found = _same(registry, name, tags) or mine
         if found.number != mine.number:  # another process was first; its version stands
             registry.delete_version(mine)
@@ -101,26 +114,33 @@ def _registration(state: State, version: Version, who: str | None) -> Event | No
 
 
 def _upload(
-    registry: Registry, name: str, model_dir: Path, tags: Mapping[str, str], facts: Facts
+    registry: Registry,
+    name: str,
+    model_dir: Path,
+    tags: Mapping[str, str],
+    facts: Facts,
+    signing_key: Path | None,
 ) -> Version:
     """Bring the package into the store and make a version of it."""
     client = registry.client
     run = _training_run(client, tags["bertops.content"]) or _own_run(registry, name, tags)
+    run_id = run.info.run_id
     model = client.create_logged_model(
-        run.info.experiment_id, name=name, source_run_id=run.info.run_id, tags=dict(tags)
+        run.info.experiment_id, name=name, source_run_id=run_id, tags=dict(tags)
     )
     with tempfile.TemporaryDirectory() as folder:
         package = Path(folder) / "package"
-        identity = Identity(model.model_id, run.info.run_id, facts.license)
-        build_package(package, model_dir, identity, facts.files)
+        contents = Contents(name, facts.license, model.model_id, run_id, facts.files)
+        build_package(package, model_dir, contents)
+        if signing_key is not None:
+            sign_package(package, signing_key, Path(folder))
+        tags = dict(tags) | {PACKAGE_TAG: hash_tree(package)}
         client.log_model_artifacts(model.model_id, str(package))
     client.finalize_logged_model(model.model_id, "READY")
     for metric, value in facts.metrics.items():
-        client.log_metric(run.info.run_id, metric, value, model_id=model.model_id)
+        client.log_metric(run_id, metric, value, model_id=model.model_id)
     # The address of the files, not models:/<id>: MLflow looks that up in the process-wide store.
-    return registry.create_version(
-        name, model.artifact_location, run.info.run_id, model.model_id, tags
-    )
+    return registry.create_version(name, model.artifact_location, run_id, model.model_id, tags)
 
 
 def _training_run(client: Any, content: str) -> Any:

@@ -5,21 +5,27 @@ from pathlib import Path
 
 from bertops.errors import BertopsError, UsageError
 from bertops.registry.client import Registry, Version, VersionMissing
-from bertops.registry.package import MODEL
+from bertops.registry.package import LOADER, MODEL
+from bertops.registry.safety import check_package, check_source
+from bertops.registry.signing import verify
 from bertops.storage import hash_tree, write_whole
 
 ADDRESS = re.compile(r"models:/(?P<name>[^/@:]+)(?:/(?P<number>\d+)|@(?P<alias>[\w.-]+))")
+
+PACKAGE_TAG = "bertops.package"
+"""Tag of a version: hash of all its files, the model's and those beside it."""
 
 
 class ContentChanged(BertopsError):
     """The files of a version are not those that were registered."""
 
-    def __init__(self, version: Version, found: str) -> None:
-        self.version, self.expected, self.found = version, version.content, found
+    def __init__(self, version: Version, place: Path, expected: str, found: str) -> None:
+        self.version, self.place, self.expected, self.found = version, place, expected, found
         super().__init__(
             f"the files of {version.name} version {version.number} have changed since they were "
-            f"registered: expected content {version.content[:12]}, found {found[:12]} at "
-            f"{version.source}. Do not use them; restore the artifact store, or roll back."
+            f"registered: expected hash {expected[:12]}, found {found[:12]} in {place}. Do not "
+            f"use them. Remove {place} to fetch them again from {version.source}; if they differ "
+            "there too, restore the artifact store, or roll back."
         )
 
 
@@ -45,42 +51,55 @@ def find_version(registry: Registry, address: str) -> Version:
 def resolve(registry: Registry, address: str, cache: Path) -> Path:
     """A local directory with the model behind an address, in Hugging Face form.
 
-    Files are fetched once and kept under `cache` by their content hash, which is checked each
-    time: what was altered in the store or in the cache is refused.
-
     Raises:
         UsageError: the address is malformed.
         VersionMissing: there is no such version or alias.
-        ContentChanged: the files are not those that were registered.
+        ContentChanged, ModelRefused, SignatureRefused: as `fetch`.
     """
-    version = find_version(registry, address)
-    local = cache / version.content
+    return fetch(registry, find_version(registry, address), cache) / MODEL
+
+
+def fetch(registry: Registry, version: Version, cache: Path) -> Path:
+    """The package of a version as a local directory, checked.
+
+    Files are fetched once and kept under `cache`; they are checked each time, so what was altered
+    in the store or in the cache is refused.
+
+    Raises:
+        ContentChanged: the files are not those that were registered.
+        ModelRefused: they hold what could run, or climb out of their place.
+        SignatureRefused: a public key is set, and it did not sign these files.
+    """
+    local = cache / version.name / f"{version.number}-{version.content[:16]}"
     if not local.is_dir():
-        _fetch(registry, version, local)
-    found = hash_tree(local)
-    if found != version.content:
-        raise ContentChanged(version, found)
+        with write_whole(local) as partial:
+            _download(registry, version, partial)
+            check_fetched(registry, version, partial)
+    check_fetched(registry, version, local)
     return local
 
 
-def _fetch(registry: Registry, version: Version, local: Path) -> None:
-    """Download the model directory of a version, and keep it only if its content is right."""
+def check_fetched(registry: Registry, version: Version, package: Path) -> None:
+    """Make sure that a package is the registered one and fit to load; raises as `fetch`."""
+    for place, tag in ((package / MODEL, "bertops.content"), (package, PACKAGE_TAG)):
+        expected = version.tags.get(tag, "")
+        found = hash_tree(place) if place.exists() else "nothing"
+        if found != expected:
+            raise ContentChanged(version, place, expected, found)
+    check_package(package, MODEL, LOADER)
+    if registry.public_key is not None:
+        verify(package, registry.public_key)
+
+
+def _download(registry: Registry, version: Version, target: Path) -> None:
     from mlflow.artifacts import download_artifacts
 
-    with write_whole(local) as partial:
-        partial.mkdir()
-        source = f"{version.source}/{MODEL}"
-        got = Path(download_artifacts(source, dst_path=str(partial), tracking_uri=registry.address))
-        found = hash_tree(got)
-        if found != version.content:
-            raise ContentChanged(version, found)
-        _flatten(got, partial)
-
-
-def _flatten(inner: Path, outer: Path) -> None:
-    """Move what is in `inner` up to `outer`, which contains it."""
-    for path in list(inner.iterdir()):
-        path.rename(outer / path.name)
-    while inner != outer:
-        inner.rmdir()
-        inner = inner.parent
+    check_source(version.source)
+    target.mkdir()
+    got = Path(
+        download_artifacts(version.source, dst_path=str(target), tracking_uri=registry.address)
+    )
+    if got != target:  # a local store keeps the last folder's name
+        for path in list(got.iterdir()):
+            path.rename(target / path.name)
+        got.rmdir()

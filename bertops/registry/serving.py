@@ -9,17 +9,15 @@ models with remote code.
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bertops.errors import BertopsError
-from bertops.inference.load import Loaded, load
+from bertops.errors import UsageError
+from bertops.inference.load import Loaded, ModelRefused, load
+from bertops.registry.package import LOADER, MODEL
+from bertops.registry.safety import check_package
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MAX_TEXTS = 1024
-
-
-class BadRequest(BertopsError):
-    """A request that no answer can be given to."""
 
 
 class Served:
@@ -29,31 +27,31 @@ class Served:
         self._loaded = loaded
 
     def predict(self, table: "pd.DataFrame", params: dict[str, Any] | None = None) -> Any:
-        """One row of answers for each row of `text` (and `second`, for a task on pairs).
+        """One row of answers for each row of `text` (and `text_b`, for a task on pairs).
 
         A task gives `prediction` and `probabilities`; an encoder gives, for each text with one
         mask, `prediction` (the likeliest token) and its `probability`.
         """
         import pandas as pd
 
-        texts = [str(text) for text in table["text"]]
-        if len(texts) > MAX_TEXTS:
-            raise _refuse(f"{len(texts)} texts in one request; at most {MAX_TEXTS} are answered")
-        if self._loaded.card is None:
-            return pd.DataFrame(self._fill(texts))
-        from bertops.inference.predict import predict
-
-        second = [str(text) for text in table["second"]] if "second" in table else None
-        return pd.DataFrame(predict(self._loaded, texts, second))
-
-    def _fill(self, texts: list[str]) -> list[dict[str, Any]]:
-        from bertops.errors import UsageError
-        from bertops.inference.fill_mask import fill_mask
-
+        if len(table) > MAX_TEXTS:
+            raise _refuse(f"{len(table)} texts in one request; at most {MAX_TEXTS} are answered")
         try:
-            found = [masks[0][0] for masks in fill_mask(self._loaded, texts, top=1)]
+            rows = self._fill(table) if self._loaded.card is None else self._ask(table)
         except UsageError as error:
             raise _refuse(str(error)) from error
+        return pd.DataFrame(rows)
+
+    def _ask(self, table: "pd.DataFrame") -> list[dict[str, Any]]:
+        from bertops.inference.readers import ask
+
+        columns = [str(column) for column in table.columns]
+        return ask(self._loaded, [dict(zip(columns, row, strict=True)) for row in table.values])
+
+    def _fill(self, table: "pd.DataFrame") -> list[dict[str, Any]]:
+        from bertops.inference.fill_mask import fill_mask
+
+        found = [masks[0][0] for masks in fill_mask(self._loaded, list(table["text"]), top=1)]
         return [{"prediction": f.token, "probability": f.probability} for f in found]
 
 
@@ -65,7 +63,16 @@ def _refuse(reason: str) -> Exception:
 
 
 def _load_pyfunc(path: str) -> Served:
-    """The name and signature that MLflow asks of a loader module."""
+    """The name and signature that MLflow asks of a loader module.
+
+    Raises:
+        ModelRefused: the package was altered to load something else.
+    """
     from bertops.inference.card import read_card
 
-    return Served(load(Path(path), masked_lm=read_card(Path(path)) is None))
+    directory = Path(path).resolve()
+    package = directory.parents[1]
+    if directory != package / MODEL:
+        raise ModelRefused(path, f"an MLmodel file of ours points at {MODEL}")
+    check_package(package, MODEL, LOADER)
+    return Served(load(directory, masked_lm=read_card(directory) is None))

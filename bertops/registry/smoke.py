@@ -1,12 +1,13 @@
 """Smoke test: a version is fetched, checked, loaded and asked something before it is trusted."""
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 from bertops.errors import BertopsError
 from bertops.inference.fill_mask import fill_mask
 from bertops.inference.load import load
-from bertops.inference.predict import predict
+from bertops.inference.readers import ask
 from bertops.registry.client import Registry
 from bertops.registry.resolve import resolve
 
@@ -35,11 +36,18 @@ def smoke_test(registry: Registry, name: str, version: int, cache: Path) -> None
     directory = resolve(registry, address, cache)
     loaded = load(directory, masked_lm=not (directory / "bertops.json").exists())
     if loaded.card is None:
-        found = fill_mask(loaded, [f"One of the best {loaded.tokenizer.mask_token} ."], top=1)
-        numbers = [found[0][0][0].probability]
+        text = f"One of the best {loaded.tokenizer.mask_token} ."
+        answer: object = fill_mask(loaded, [text], top=1)[0][0][0].probability
     else:
-        second = [QUESTION] if loaded.card.pair else None
-        answer = predict(loaded, [QUESTION], second)[0]
-        numbers = answer["probabilities"] or [answer["prediction"]]
-    if not all(math.isfinite(number) for number in numbers):
-        raise SmokeTestFailed(name, version, numbers)
+        answer = ask(loaded, [{"text": QUESTION, "text_b": QUESTION}])[0]
+    if not all(map(math.isfinite, _numbers(answer))):
+        raise SmokeTestFailed(name, version, answer)
+
+
+def _numbers(answer: object) -> Iterator[float]:
+    """Every number in an answer, however nested."""
+    if isinstance(answer, float):
+        yield answer
+    elif isinstance(answer, dict | list):
+        for part in answer.values() if isinstance(answer, dict) else answer:
+            yield from _numbers(part)

@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -24,28 +25,32 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def postgres(folder: Path) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """A PostgreSQL with an empty database; its address. Skips where none is installed."""
     pytest.importorskip("psycopg", reason="needs psycopg (extra: services)")
     programs = {name: _postgres_program(name) for name in ("initdb", "pg_ctl")}
-    home = folder / "postgres"
-    home.mkdir()
     user = UNPRIVILEGED if os.geteuid() == 0 else None
-    if user is not None:
-        _open_way_to(home, user)
-    port = free_port()
+    # Not in pytest's folder, which nobody but its owner may enter.
+    with tempfile.TemporaryDirectory(prefix="bertops-postgres-") as folder:
+        if user is not None:
+            os.chown(folder, user, user)
+        port = free_port()
 
-    def run(*command: str) -> None:
-        subprocess.run(command, check=True, user=user, group=user, cwd=home, capture_output=True)
+        def run(*command: str) -> None:
+            done = subprocess.run(
+                command, user=user, group=user, cwd=folder, capture_output=True, text=True
+            )
+            assert done.returncode == 0, done.stderr
 
-    run(programs["initdb"], "-D", str(home / "data"), "-U", "bertops", "--auth=trust", "-E", "UTF8")
-    options = f"-p {port} -k {home} -c listen_addresses=127.0.0.1 -c max_connections=200"
-    control = [programs["pg_ctl"], "-D", str(home / "data"), "-w"]
-    run(*control, "-l", str(home / "log"), "-o", options, "start")
-    try:
-        yield f"postgresql://bertops@127.0.0.1:{port}/postgres"
-    finally:
-        run(*control, "-m", "immediate", "stop")
+        data = f"{folder}/data"
+        run(programs["initdb"], "-D", data, "-U", "bertops", "--auth=trust", "-E", "UTF8")
+        options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c max_connections=200"
+        control = (programs["pg_ctl"], "-D", data, "-w")
+        run(*control, "-l", f"{folder}/log", "-o", options, "start")
+        try:
+            yield f"postgresql://bertops@127.0.0.1:{port}/postgres"
+        finally:
+            run(*control, "-m", "immediate", "stop")
 
 
 def _postgres_program(name: str) -> str:
@@ -55,14 +60,6 @@ def _postgres_program(name: str) -> str:
     if found is None:
         pytest.skip(f"needs PostgreSQL's {name} (apt-get install postgresql)")
     return found
-
-
-def _open_way_to(home: Path, user: int) -> None:
-    """Give a folder to another user, who may then also pass through the folders above it."""
-    os.chown(home, user, user)
-    for parent in home.parents:
-        if parent.stat().st_mode & 0o001 == 0:
-            parent.chmod(parent.stat().st_mode | 0o011)
 
 
 @contextlib.contextmanager

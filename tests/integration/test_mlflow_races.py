@@ -23,7 +23,7 @@ def service_address(request, tmp_path, monkeypatch):
         with mlflow_server(tmp_path, f"sqlite:///{tmp_path}/server.db") as server:
             yield server
         return
-    with postgres(tmp_path) as database:
+    with postgres() as database:
         if request.param == "postgresql":
             yield database
             return

@@ -4,7 +4,7 @@ import pytest
 
 from bertops.evaluation.compare import Comparison
 from bertops.inference.load import ModelRefused, load
-from bertops.inference.predict import predict
+from bertops.inference.readers import predict
 from bertops.registry.client import Registry, VersionMissing
 from bertops.registry.gates import Evidence
 from bertops.registry.history import ForeignAliasWrite, check_aliases, read_state
@@ -107,7 +107,7 @@ def test_the_same_thing_is_registered_once_and_says_so(registry, name, tmp_path)
 def test_a_pickle_in_the_directory_is_not_registered(registry, name, tmp_path):
     model = tiny_model(tmp_path / "model", seed=13)
     (model / "pytorch_model.bin").write_bytes(b"\x80\x04.")
-    with pytest.raises(ModelRefused, match="pickle"):
+    with pytest.raises(ModelRefused, match="holds pytorch_model"):
         register(registry, name, model, facts())
     assert registry.versions(name) == []
 

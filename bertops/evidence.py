@@ -1,0 +1,166 @@
+"""Evidence: what a version is worth on today's test set, beside control, majority and champion.
+
+Nobody's stored metrics are believed: a version that is not today's model is fetched and asked
+again. Its answers are kept under `.bertops/answers/`, by the hash of its files and of the test
+set, so that each version is asked once about each test set.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from bertops.evaluation.answers import Answers, PredictionTable
+from bertops.evaluation.compare import Comparison, compare
+from bertops.evaluation.measure import measure
+from bertops.evaluation.scores import SCORES, Score
+from bertops.inference.load import load as load_model
+from bertops.inference.readers import ask
+from bertops.params import Params
+from bertops.paths import Paths
+from bertops.registry.client import Registry, Version
+from bertops.registry.gates import Evidence
+from bertops.registry.package import MODEL
+from bertops.registry.resolve import fetch
+from bertops.storage import hash_file, hash_tree, read_json, write_whole
+
+ANSWERED = ("prediction", "probabilities")
+
+
+@dataclass(frozen=True)
+class Exam:
+    """Today's test set of a task, and what fine-tuning answered to it."""
+
+    task: str
+    test: Path
+    """The rows that are asked: test.parquet."""
+    score: Score
+    """The score that decides."""
+    table: PredictionTable
+    shipped: Answers
+    """Answers of today's model."""
+    content: str
+    """Hash of today's model."""
+
+    @classmethod
+    def read(cls, paths: Paths, task: str) -> "Exam":
+        """The exam of a task, from what fine-tuning left."""
+        report = read_json(paths.report("finetune", task))
+        table = PredictionTable.read(
+            paths.predictions(task), paths.task_data(task), tuple(report["labels"])
+        )
+        return cls(
+            task=task,
+            test=paths.task_data(task) / "test.parquet",
+            score=SCORES[report["metric"]],
+            table=table,
+            shipped=table.answers("pretrained", report["best_seed"], "test"),
+            content=hash_tree(paths.task_model(task)),
+        )
+
+
+def gather_evidence(
+    params: Params, paths: Paths, registry: Registry, task: str, version: int, champion: int | None
+) -> Evidence:
+    """What a version of a task's model is worth on today's test set.
+
+    Args:
+        champion: the version of the same task to compare with; None on the first run.
+    """
+    exam = Exam.read(paths, task)
+    candidate = answers_of(paths, registry, registry.version(task, version), exam)
+    (measured,) = measure([[candidate]], [exam.score], params.evaluation.compare)
+    against_champion = None
+    if champion is not None:
+        rival = answers_of(paths, registry, registry.version(task, champion), exam)
+        # One model against one model: what is promoted is the shipped seed alone.
+        against_champion = _compare([candidate], [rival], exam, params)
+    return Evidence(
+        score=exam.score.name,
+        value=measured.value,
+        low=measured.low,
+        high=measured.high,
+        documents=measured.documents,
+        floor=exam.score.of(exam.table.answers("majority", 0, "test")),
+        higher_is_better=exam.score.higher_is_better,
+        against_control=_against_control(exam, candidate, params),
+        against_champion=against_champion,
+        leaked=count_leaked(paths, params),
+    )
+
+
+def compare_versions(
+    params: Params, paths: Paths, registry: Registry, task: str, first: int, second: int
+) -> Comparison:
+    """Two versions of a task's model on today's test set.
+
+    Raises:
+        VersionMissing: one of them does not exist.
+    """
+    exam = Exam.read(paths, task)
+    sides = [answers_of(paths, registry, registry.version(task, n), exam) for n in (first, second)]
+    named = [replace(a, model=f"version {n}") for a, n in zip(sides, (first, second), strict=True)]
+    return _compare(named[:1], named[1:], exam, params)
+
+
+def answers_of(paths: Paths, registry: Registry, version: Version, exam: Exam) -> Answers:
+    """What a version answers to an exam: kept already, or asked now."""
+    if version.content == exam.content:
+        return exam.shipped
+    name = f"{version.content[:32]}-{hash_file(exam.test)[:32]}.parquet"
+    kept = paths.state / "answers" / exam.task / name
+    if not kept.exists():
+        model = fetch(registry, version, paths.state / "models") / MODEL
+        with write_whole(kept) as partial:
+            _ask(model, exam).write_parquet(partial)
+    return _read(kept, f"version {version.number}", exam)
+
+
+def _ask(model: Path, exam: Exam) -> pl.DataFrame:
+    """One row for each row of the test set: `prediction` and `probabilities`."""
+    found = ask(load_model(model), pl.read_parquet(exam.test).to_dicts())
+    return pl.DataFrame({key: [row[key] for row in found] for key in ANSWERED})
+
+
+def _read(kept: Path, model: str, exam: Exam) -> Answers:
+    found = pl.read_parquet(kept)
+    ids = {label: i for i, label in enumerate(exam.table.labels)}
+    return replace(
+        exam.shipped,
+        model=model,
+        predicted=np.array([ids[str(label)] for label in found["prediction"]]),
+        probabilities=np.array(found["probabilities"].to_list()),
+    )
+
+
+def _against_control(exam: Exam, candidate: Answers, params: Params) -> Comparison | None:
+    """Against the same architecture without pretraining; today's model with all its seeds."""
+    if "control" not in exam.table.models:
+        return None
+    seeds = [candidate]
+    if candidate is exam.shipped:
+        others = exam.table.of_all_seeds("pretrained", "test")
+        seeds += [answers for answers in others if answers.seed != candidate.seed]
+    return _compare(seeds, exam.table.of_all_seeds("control", "test"), exam, params)
+
+
+def _compare(
+    first: Sequence[Answers], second: Sequence[Answers], exam: Exam, params: Params
+) -> Comparison:
+    return compare(first, second, exam.score, params.evaluation.compare)
+
+
+def count_leaked(paths: Paths, params: Params) -> int | None:
+    """Test documents of any task that are pretraining text; None when decontamination is off.
+
+    Looked up by identity in what was really written, so it does not rest on the step that was
+    to remove them.
+    """
+    if not params.corpus.decontaminate.enabled:
+        return None
+    trained = pl.scan_parquet(paths.corpus / "train/part-*.parquet").select("doc_id").collect()
+    tests = [pl.read_parquet(paths.task_data(t.name) / "test.parquet") for t in params.tasks]
+    ids = {found for table in tests for found in table["document_id"]}
+    return len(ids & set(trained["doc_id"]))
