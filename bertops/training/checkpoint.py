@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -43,10 +44,10 @@ class CheckpointDamaged(BertopsError):
 class CheckpointNotWritten(BertopsError):
     """A checkpoint could not be written; those before it are untouched."""
 
-    def __init__(self, path: Path, error: OSError) -> None:
+    def __init__(self, path: Path, error: Exception) -> None:
         self.path, self.error = path, error
         super().__init__(
-            f"could not write the checkpoint {path}: {error.strerror or error}. Earlier "
+            f"could not write the checkpoint {path}: {error}. Earlier "
             "checkpoints are intact. Free some space (or make the folder writable) and run again: "
             "training carries on from the last one."
         )
@@ -74,7 +75,7 @@ class Checkpoints:
                 (partial / FILES[2]).write_text(json.dumps(state.to_dict(), allow_nan=False))
                 (partial / MANIFEST).write_text(render_manifest(partial))
             write_text(self.folder / "latest", path.name + "\n")
-        except OSError as error:
+        except (OSError, SafetensorError) as error:  # the latter is safetensors' own I/O error
             raise CheckpointNotWritten(path, error) from error
         self._prune(best_step=state.best_step)
         return path

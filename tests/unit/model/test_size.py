@@ -23,9 +23,8 @@ def test_local_layers_are_counted_over_their_window():
     sizes = {"layers": 2, "hidden": 64, "heads": 2, "intermediate": 96, "local_attention": 16}
     near = build_config(ModelParams(attention_pattern="L", **sizes), vocab(128))
     mixed = build_config(ModelParams(attention_pattern="LG", **sizes), vocab(128))
-    assert flops_per_token(mixed, 128, 0.3) - flops_per_token(near, 128, 0.3) == (
-        6 * 2 * (128 - 17) * 64
-    )
+    difference = flops_per_token(mixed, 128, 0.3) - flops_per_token(near, 128, 0.3)
+    assert round(difference) == 6 * 2 * (128 - 17) * 64
 
 
 def test_presets_have_the_published_number_of_parameters():

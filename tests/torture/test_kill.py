@@ -1,0 +1,115 @@
+"""Kill the trainer with SIGKILL again and again; the end must be that of an untouched run.
+
+Moments are drawn from a seed. Half of the kills fall inside a save: the files of a checkpoint are
+being written, synced or renamed. Each attempt is a forked child, so that 100 of them take minutes
+and not hours; the child does what a fresh process would: open the inputs, find the newest valid
+checkpoint, carry on.
+"""
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests import engine
+
+SAVE_EVERY = 3
+MOST_SAVES = 3  # between a start and a kill, so that the run cannot end before the last kill
+PATIENCE_S = 60.0
+
+
+def params(kills: int):
+    return engine.toy_params(
+        steps=kills * SAVE_EVERY * (MOST_SAVES + 1) + 10,
+        save_every_steps=SAVE_EVERY,
+        log_every_steps=5,
+        validate_every_steps=20,
+    )
+
+
+def attempt(inputs: Path, work: Path, kills: int) -> None:
+    torch.set_num_threads(1)
+    os.environ["BERTOPS_DEVICE"] = "cpu"
+    engine.run(inputs, work, params(kills))
+
+
+def start(inputs: Path, work: Path, kills: int) -> multiprocessing.Process:
+    child = multiprocessing.get_context("fork").Process(target=attempt, args=(inputs, work, kills))
+    child.start()
+    return child
+
+
+def entries(work: Path) -> set[str]:
+    return {path.name for path in work.glob("checkpoints/*/*") if "step-" in path.name} | {
+        path.name for path in work.glob("checkpoints/*/.step-*")
+    }
+
+
+def is_saving(work: Path) -> bool:
+    return any(name.endswith(".partial") for name in entries(work))
+
+
+def wait_for(condition) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end, "the trainer does nothing"
+        time.sleep(0.0002)
+
+
+def newest(work: Path) -> int:
+    steps = [int(name.removeprefix("step-")) for name in entries(work) if name[0] == "s"]
+    return max(steps, default=0)
+
+
+def kill_once(inputs: Path, work: Path, kills: int, dice: random.Random, inside: bool) -> bool:
+    """Start the trainer and kill it; returns whether a save was under way when it died."""
+    begun, saves = newest(work), dice.randrange(MOST_SAVES)
+    child = start(inputs, work, kills)
+    wait_for(lambda: newest(work) >= begun + saves * SAVE_EVERY)
+    if inside:
+        wait_for(lambda: is_saving(work))
+        time.sleep(dice.uniform(0, 0.004))
+    else:
+        time.sleep(dice.uniform(0, 0.1))
+    os.kill(child.pid, signal.SIGKILL)
+    child.join()
+    assert child.exitcode == -signal.SIGKILL, "it ended by itself"
+    return is_saving(work)
+
+
+def torture(inputs: Path, tmp_path: Path, kills: int, seed: int) -> int:
+    """Kill `kills` times, then let the run end and compare; returns the kills inside a save."""
+    attempt(inputs, tmp_path / "untouched", kills)
+    dice = random.Random(seed)
+    inside = sum(
+        kill_once(inputs, tmp_path / "tortured", kills, dice, inside=number % 2 == 0)
+        for number in range(kills)
+    )
+    child = start(inputs, tmp_path / "tortured", kills)
+    child.join()
+    assert child.exitcode == 0
+    assert engine.outcome(tmp_path / "tortured") == engine.outcome(tmp_path / "untouched")
+    return inside
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("torture")
+    engine.write_inputs(folder)
+    return folder
+
+
+def test_ten_kills_leave_the_bytes_of_an_untouched_run(inputs, tmp_path):
+    assert torture(inputs, tmp_path, kills=10, seed=0) >= 2
+
+
+@pytest.mark.torture
+def test_a_hundred_kills_leave_the_bytes_of_an_untouched_run(inputs, tmp_path):
+    inside = torture(inputs, tmp_path, kills=100, seed=1)
+    print(f"100 kills, {inside} of them while a checkpoint was being written")
+    assert inside >= 25
