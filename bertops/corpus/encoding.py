@@ -19,6 +19,7 @@ BOMS = (  # the longer ones first: UTF-32-LE begins like UTF-16-LE
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 HEAD_BYTES = 64 * 1024
+MANY_LINES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,8 @@ def detect_encoding(head: bytes) -> str:
     """Name of the encoding of a file that begins with `head`.
 
     Byte-order marks decide first, then NULs at even or odd places (UTF-16 without a mark), then
-    UTF-8 when most of its multi-byte sequences are valid, then the statistics of
-    charset-normalizer among the legacy encodings.
+    UTF-8 when it is that with few exceptions, then the statistics of charset-normalizer among
+    the legacy encodings.
     """
     for mark, name in BOMS:
         if head.startswith(mark):
@@ -67,10 +68,7 @@ def detect_encoding(head: bytes) -> str:
     wide = _wide_encoding(head)
     if wide:
         return wide
-    invalid, valid = _utf8_evidence(head)
-    if invalid == 0 or valid > invalid:
-        return "utf-8"
-    return _legacy_encoding(head) or "utf-8"
+    return "utf-8" if _is_utf8(head) else _legacy_encoding(head) or "utf-8"
 
 
 def _wide_encoding(head: bytes) -> str | None:
@@ -87,15 +85,18 @@ def _wide_encoding(head: bytes) -> str | None:
     }.get(shape)
 
 
-def _utf8_evidence(head: bytes) -> tuple[int, int]:
-    """Invalid bytes, and valid multi-byte characters, of `head` read as UTF-8."""
+def _is_utf8(head: bytes) -> bool:
+    """Whether bad bytes are the exception: fewer than good characters, or in one line of many."""
     if len(head) >= HEAD_BYTES:
         head = head[: head.rfind(b"\n") + 1] or head[:-3]  # not to cut a character in two
     text = head.decode("utf-8", errors="surrogateescape")
     if text.isascii():
-        return 0, 0
+        return True
     invalid = sum("\udc80" <= c <= "\udcff" for c in text)
-    return invalid, sum(c > "\x7f" for c in text) - invalid
+    good = sum(c > "\x7f" for c in text) - invalid
+    lines = text.split("\n")
+    bad_lines = sum(any("\udc80" <= c <= "\udcff" for c in line) for line in lines)
+    return good >= invalid or (bad_lines == 1 and len(lines) > MANY_LINES)
 
 
 def _legacy_encoding(head: bytes) -> str | None:
@@ -124,6 +125,11 @@ def open_text(chunks: Iterator[bytes]) -> tuple[io.BufferedReader, str]:
     return io.BufferedReader(ByteStream(rest), HEAD_BYTES), encoding
 
 
+def open_bytes(chunks: Iterator[bytes]) -> io.BufferedReader:
+    """A stream of the bytes as they are, for formats that name their encoding themselves."""
+    return io.BufferedReader(ByteStream(chunks), HEAD_BYTES)
+
+
 def _to_utf8(chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
     decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
     for chunk in chunks:
@@ -132,17 +138,17 @@ def _to_utf8(chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
         yield b"\xff"  # the file ends inside a character
 
 
-def lines(stream: io.BufferedReader, encoding: str, max_line_bytes: int) -> Iterator[Line]:
+def lines(stream: io.BufferedReader, encoding: str, max_bytes: int) -> Iterator[Line]:
     """The lines of a stream, split at line feeds alone, in bounded memory.
 
-    A line over `max_line_bytes` is skipped and reported; an undecodable one has U+FFFD in place
+    A line over `max_bytes` is skipped and reported; an undecodable one has U+FFFD in place
     of the bad bytes. U+2028, U+0085 and lone carriage returns end no line.
     """
     number = 0
-    while raw := stream.readline(max_line_bytes):
-        if len(raw) == max_line_bytes and not raw.endswith(b"\n"):
+    while raw := stream.readline(max_bytes):
+        if len(raw) == max_bytes and not raw.endswith(b"\n"):
             _skip_line(stream)
-            yield Line(number, "", f"line is longer than {max_line_bytes:,} bytes")
+            yield Line(number, "", f"line is longer than {max_bytes:,} bytes")
         else:
             yield _decode(number, raw, encoding)
         number += 1

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import BinaryIO
+from typing import IO, Any
 
 CHUNK_BYTES = 1 << 18
 RATIO_FREE_BYTES = 64 << 20  # below this a high ratio is harmless, and common in dull text
@@ -28,7 +28,7 @@ class Caps:
     max_ratio: float = 200.0
 
 
-def _open_zstd(file: BinaryIO) -> BinaryIO:
+def _open_zstd(file: IO[bytes]) -> Any:
     import zstandard
 
     # 128 MiB window: what `zstd --long=27` writes. Larger ones would be a memory bomb.
@@ -36,11 +36,11 @@ def _open_zstd(file: BinaryIO) -> BinaryIO:
     return decompressor.stream_reader(file, read_across_frames=True)
 
 
-DECOMPRESS: dict[str, Callable[[BinaryIO], BinaryIO]] = {
-    ".gz": lambda file: gzip.GzipFile(fileobj=file),  # type: ignore[dict-item,return-value]
+DECOMPRESS: dict[str, Callable[[IO[bytes]], Any]] = {
+    ".gz": lambda file: gzip.GzipFile(fileobj=file),
     ".zst": _open_zstd,
-    ".bz2": bz2.BZ2File,  # type: ignore[dict-item]
-    ".xz": lzma.LZMAFile,  # type: ignore[dict-item]
+    ".bz2": bz2.BZ2File,
+    ".xz": lzma.LZMAFile,
 }
 
 
@@ -53,8 +53,16 @@ def split_suffix(name: str) -> tuple[str, str]:
     return last, ""
 
 
-def chunks(file: BinaryIO, compression: str, caps: Caps) -> Iterator[bytes]:
+def chunks(
+    file: IO[bytes], compression: str, caps: Caps, packed_bytes: int | None = None
+) -> Iterator[bytes]:
     """What is in `file`, decompressed, a quarter of a megabyte at a time.
+
+    Args:
+        file: bytes as they are stored.
+        compression: `.gz`, `.zst`, `.bz2`, `.xz`, or nothing.
+        caps: where to stop.
+        packed_bytes: size in the archive, for a `file` that an archive unpacks by itself.
 
     Raises:
         Damaged: truncated or no such compression at all, or over the caps; all chunks before
@@ -66,15 +74,24 @@ def chunks(file: BinaryIO, compression: str, caps: Caps) -> Iterator[bytes]:
         given += len(chunk)
         if given > caps.max_file_bytes:
             raise Damaged(f"more than {caps.max_file_bytes:,} bytes")
-        if compression and given > RATIO_FREE_BYTES and given > caps.max_ratio * file.tell():
-            raise Damaged(f"unpacks to more than {caps.max_ratio:g} times its size")
+        if given > RATIO_FREE_BYTES and (compression or packed_bytes is not None):
+            packed = file.tell() if packed_bytes is None else packed_bytes
+            if given > caps.max_ratio * packed:
+                raise Damaged(f"unpacks to more than {caps.max_ratio:g} times its size")
         yield chunk
 
 
-def _read(source: BinaryIO) -> bytes:
+def _read(source: IO[bytes]) -> bytes:
     import zstandard
 
     try:
         return source.read1(CHUNK_BYTES)  # type: ignore[attr-defined]  # read() loses a cut chunk
-    except (EOFError, OSError, lzma.LZMAError, zlib.error, zstandard.ZstdError) as error:
+    except (
+        EOFError,
+        OSError,
+        ValueError,
+        lzma.LZMAError,
+        zlib.error,
+        zstandard.ZstdError,
+    ) as error:
         raise Damaged(str(error) or type(error).__name__) from error

@@ -47,8 +47,8 @@ class SourceParams(Section):
     weight: float = Field(
         1.0, gt=0, le=1, description="Share of the documents to sample, by a hash of their id."
     )
-    max_line_bytes: int = Field(
-        32_000_000, gt=0, description="A longer line or field is quarantined."
+    max_document_bytes: int = Field(
+        32_000_000, gt=0, description="A longer line, field, page or plain file is quarantined."
     )
     max_file_bytes: int = Field(
         1 << 40, gt=0, description="Unpacked bytes of a file after which the rest is not read."

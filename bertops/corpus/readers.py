@@ -35,11 +35,12 @@ class Fault:
 
 @dataclass(frozen=True)
 class Text:
-    """A decoded file to be read: its lines come from `stream`."""
+    """A file to be read: unpacked bytes, and the encoding they are in."""
 
     name: str
     stream: io.BufferedReader
     encoding: str
+    """Empty for formats that say it themselves."""
 
 
 Reader = Callable[[Text, SourceParams], Iterator[Record | Fault]]
@@ -48,21 +49,30 @@ Reader = Callable[[Text, SourceParams], Iterator[Record | Fault]]
 def read_plain(file: Text, source: SourceParams) -> Iterator[Record | Fault]:
     """A text file: one document, or one for each line or paragraph (`unit`).
 
-    A line that cannot be decoded is left out of its document and reported.
+    A line that cannot be decoded is left out of its document and reported. A document over the
+    limit is reported and passed over.
     """
-    start, collected = 0, list[str]()
-    for line in lines(file.stream, file.encoding, source.max_line_bytes):
+    start, size, collected = 0, 0, list[str]()
+    for line in lines(file.stream, file.encoding, source.max_document_bytes):
         if line.error:
             yield Fault(line.number, line.error, line.text[:EXCERPT_CHARACTERS])
             continue
         if _ends_document(line, source) and collected:
-            yield Record(start, {source.text_column: "\n".join(collected)})
-            collected = []
+            yield _collected(start, size, collected, source)
+            size, collected = 0, []
         if line.text.strip() or source.unit == "file":
             start = start if collected else line.number
-            collected.append(line.text)
-    if collected:
-        yield Record(start, {source.text_column: "\n".join(collected)})
+            size += len(line.text) + 1
+            if size <= source.max_document_bytes:
+                collected.append(line.text)
+    if any(text.strip() for text in collected):
+        yield _collected(start, size, collected, source)
+
+
+def _collected(start: int, size: int, lines: list[str], source: SourceParams) -> Record | Fault:
+    if size > source.max_document_bytes:
+        return Fault(start, f"the document is longer than {source.max_document_bytes:,} bytes")
+    return Record(start, {source.text_column: "\n".join(lines)})
 
 
 def _ends_document(line: Line, source: SourceParams) -> bool:
@@ -71,7 +81,7 @@ def _ends_document(line: Line, source: SourceParams) -> bool:
 
 def read_jsonl(file: Text, source: SourceParams) -> Iterator[Record | Fault]:
     """JSON Lines: one object a line. A bad line costs that line."""
-    for line in lines(file.stream, file.encoding, source.max_line_bytes):
+    for line in lines(file.stream, file.encoding, source.max_document_bytes):
         if line.error:
             yield Fault(line.number, line.error, line.text[:EXCERPT_CHARACTERS])
         elif line.text.strip():
@@ -109,10 +119,12 @@ def read_tsv(file: Text, source: SourceParams) -> Iterator[Record | Fault]:
 
 def _read_delimited(file: Text, source: SourceParams, comma: str) -> Iterator[Record | Fault]:
     """Rows as dictionaries; rows are numbered from 0 after the header."""
-    csv.field_size_limit(source.max_line_bytes)
+    csv.field_size_limit(source.max_document_bytes)
     text = io.TextIOWrapper(file.stream, file.encoding, errors="surrogateescape", newline="")
     reader = csv.reader(text, delimiter=comma)
-    header = next(reader, [])
+    header = next(reader, None)
+    if header is None:
+        return
     check_columns(file.name, header, source)
     number = -1
     while True:
@@ -148,15 +160,3 @@ def wanted_columns(source: SourceParams) -> list[str]:
     """Columns that a source needs, each once, the text first."""
     names = [source.text_column, source.id_column, *source.meta_columns, *source.where]
     return list(dict.fromkeys(name for name in names if name))
-
-
-READERS: dict[str, Reader] = {
-    ".txt": read_plain,
-    ".md": read_plain,
-    ".jsonl": read_jsonl,
-    ".ndjson": read_jsonl,
-    ".json": read_jsonl,
-    ".csv": read_csv,
-    ".tsv": read_tsv,
-}
-"""Suffix → reader of decoded text."""

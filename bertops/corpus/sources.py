@@ -3,16 +3,16 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, BinaryIO
 
-from bertops.corpus.encoding import open_text
-from bertops.corpus.errors import FormatUnknown, PackageMissing, SourceMissing
+from bertops.corpus.archives import ARCHIVES, Entry, entries
+from bertops.corpus.datasets import read_hub, read_parquet
+from bertops.corpus.encoding import open_bytes, open_text
+from bertops.corpus.errors import FormatUnknown, SourceMissing
+from bertops.corpus.formats import BYTE_READERS, SUFFIXES, TABLE, TEXT_READERS
 from bertops.corpus.opening import Caps, Damaged, chunks, split_suffix
 from bertops.corpus.params import SourceParams
-from bertops.corpus.readers import READERS, Fault, Record, Text, check_columns, wanted_columns
-
-TABLE_BATCH_ROWS = 1_000
-HUB_FOLDER_MARK = "dataset_info.json"
+from bertops.corpus.readers import Fault, Record, Text
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,12 @@ def read_source(source: SourceParams, root: Path) -> Iterator[Item]:
         ColumnMissing: a table without a column that params.yaml names.
     """
     if source.hub is not None:
-        yield from (Item(source.hub, found) for found in _read_hub(source, source.hub, root))
-        return
-    for file in find_files(source, root):
-        yield from read_file(file, label(file, root), source)
+        yield from (Item(source.hub, found) for found in read_hub(source, source.hub, root))
+    elif "://" in str(source.path):
+        yield from _read_remote(source)
+    else:
+        for file in find_files(source, root):
+            yield from read_file(file, label(file, root), source)
 
 
 def label(file: Path, root: Path) -> str:
@@ -69,76 +71,102 @@ def _glob(root: Path, pattern: str) -> Iterator[Path]:
     yield from Path(anchor or root).glob(pattern.removeprefix(anchor))
 
 
-def known_suffixes() -> list[str]:
-    """Suffixes that can be read."""
-    return [*READERS, ".parquet"]
-
-
 def _known(name: str) -> bool:
-    return split_suffix(name)[0] in known_suffixes() and not name.startswith(".")
+    return split_suffix(name)[0] in SUFFIXES and not name.startswith(".")
+
+
+def _read_remote(source: SourceParams) -> Iterator[Item]:
+    """Files at an fsspec address like `s3://bucket/texts/*.jsonl.gz`, streamed."""
+    import fsspec
+
+    assert source.path is not None
+    files = fsspec.open_files(source.path, mode="rb")
+    if not files:
+        raise SourceMissing(source.name, source.path)
+    for opened in sorted(files, key=lambda file: file.path):
+        with opened as file:
+            yield from read_stream(file, opened.path, source)
 
 
 def read_file(path: Path, name: str, source: SourceParams) -> Iterator[Item]:
-    """Every record of one file. Damage in the middle keeps what came before it."""
-    suffix, compression = split_suffix(path.name)
-    if suffix not in known_suffixes():
-        raise FormatUnknown(source.name, name, known_suffixes())
-    if suffix == ".parquet":
-        yield from (Item(name, found) for found in _read_parquet(path, name, source))
-        return
-    with path.open("rb") as file:
-        yield from _read_stream(file, name, suffix, compression, source)
+    """Every record of one file; a file that changes while it is read is reported as such."""
+    before = path.stat()
+    if split_suffix(path.name)[0] == TABLE:
+        yield from (Item(name, found) for found in read_parquet(path, name, source))
+    else:
+        with path.open("rb") as file:
+            yield from read_stream(file, name, source)
+    after = path.stat()
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        yield Item(name, Fault(-1, "the file changed while it was read: run ingest again"))
 
 
-def _read_stream(
+def read_stream(file: BinaryIO, name: str, source: SourceParams) -> Iterator[Item]:
+    """Every record of an open file. Damage in the middle keeps what came before it.
+
+    Raises:
+        FormatUnknown: no reader knows the suffix of `name`.
+    """
+    suffix, compression = split_suffix(name)
+    if suffix in ARCHIVES:
+        yield from _read_archive(file, name, suffix, compression, source)
+    elif suffix in TEXT_READERS or suffix in BYTE_READERS:
+        yield from _read_one(file, name, source)
+    else:
+        raise FormatUnknown(source.name, name, SUFFIXES)
+
+
+def _read_archive(
     file: BinaryIO, name: str, suffix: str, compression: str, source: SourceParams
 ) -> Iterator[Item]:
-    row = -1
     try:
-        caps = Caps(source.max_file_bytes, source.max_ratio)
-        stream, encoding = open_text(chunks(file, compression, caps))
-        for found in READERS[suffix](Text(name, stream, encoding), source):
-            row = found.row
-            yield Item(name, found)
+        for entry in entries(file, suffix, compression, _caps(source)):
+            yield from _read_entry(entry, f"{name}!{entry.name}", source)
     except Damaged as damage:
-        yield Item(name, Fault(row + 1, f"the rest of the file is not readable: {damage}"))
+        yield Item(name, Fault(0, f"the rest of the archive is not readable: {damage}"))
 
 
-def _read_parquet(path: Path, name: str, source: SourceParams) -> Iterator[Record | Fault]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    row = 0
-    try:
-        with pq.ParquetFile(path) as file:
-            check_columns(name, file.schema_arrow.names, source)
-            for batch in file.iter_batches(TABLE_BATCH_ROWS, columns=wanted_columns(source)):
-                for columns in batch.to_pylist():
-                    yield Record(row, columns)
-                    row += 1
-    except (pa.ArrowException, OSError, ValueError) as error:
-        yield Fault(row, f"the rest of the file is not readable: {error}")
+def _read_entry(entry: Entry, name: str, source: SourceParams) -> Iterator[Item]:
+    """Entries of other formats are passed over, as other files in a folder are."""
+    suffix, _ = split_suffix(entry.name)
+    if entry.file is None:
+        yield Item(name, Fault(0, str(entry.error)))
+    elif suffix in ARCHIVES or suffix == TABLE:
+        yield Item(name, Fault(0, f"{suffix} inside an archive is not read: unpack it"))
+    elif suffix in TEXT_READERS or suffix in BYTE_READERS:
+        yield from _read_one(entry.file, name, source, entry.packed_bytes)
 
 
-def _read_hub(source: SourceParams, name: str, root: Path) -> Iterator[Record]:
-    """Rows of a Hugging Face dataset: a folder that `save_to_disk` wrote, or one of the hub."""
-    try:
-        import datasets
-    except ImportError:
-        raise PackageMissing("datasets", f"source {source.name!r} needs it", "") from None
-    folder = root / name
-    if folder.is_dir() and any(folder.rglob(HUB_FOLDER_MARK)):
-        loaded: Any = datasets.load_from_disk(str(folder))
-        table = loaded[source.hub_split] if isinstance(loaded, dict) else loaded
+def _read_one(
+    file: IO[bytes], name: str, source: SourceParams, packed_bytes: int | None = None
+) -> Iterator[Item]:
+    """Records of one file; the last row before damage may be cut, and is reported with it."""
+    suffix, compression = split_suffix(name)
+    damage: list[Damaged] = []
+    unpacked = _until_damage(chunks(file, compression, _caps(source), packed_bytes), damage)
+    if suffix in BYTE_READERS:
+        reader, text = BYTE_READERS[suffix], Text(name, open_bytes(unpacked), "")
     else:
-        dataset, _, config = (str(folder) if folder.is_dir() else name).partition(":")
-        table = _load_hub(datasets, source, dataset, config or None)
-    check_columns(name, list(table.column_names or wanted_columns(source)), source)
-    yield from (Record(row, dict(columns)) for row, columns in enumerate(table))
+        reader, text = TEXT_READERS[suffix], Text(name, *open_text(unpacked))
+    last: Record | Fault | None = None
+    for found in reader(text, source):
+        if last is not None:
+            yield Item(name, last)
+        last = found
+    if damage:
+        row = last.row if last is not None else 0
+        last = Fault(row, f"the file is not readable from this row on: {damage[0]}")
+    if last is not None:
+        yield Item(name, last)
 
 
-def _load_hub(datasets: Any, source: SourceParams, dataset: str, config: str | None) -> Any:
+def _until_damage(unpacked: Iterator[bytes], damage: list[Damaged]) -> Iterator[bytes]:
+    """What can be read; the damage that ends it is noted."""
     try:
-        return datasets.load_dataset(dataset, config, split=source.hub_split, streaming=True)
-    except Exception as error:  # datasets raises whatever its parts raise
-        raise SourceMissing(source.name, f"{dataset} ({error})") from error
+        yield from unpacked
+    except Damaged as found:
+        damage.append(found)
+
+
+def _caps(source: SourceParams) -> Caps:
+    return Caps(source.max_file_bytes, source.max_ratio)

@@ -1,0 +1,77 @@
+"""zip and tar: their entries as files. Nothing is ever unpacked to disk.
+
+An entry that is no plain file, or whose name would leave the archive, is reported and not read:
+whoever made it did not mean well.
+"""
+
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import IO, BinaryIO
+
+from bertops.corpus.encoding import ByteStream
+from bertops.corpus.opening import Caps, Damaged, chunks
+
+ARCHIVES = (".zip", ".tar", ".tgz")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry: its bytes, or why it is not read."""
+
+    name: str
+    file: IO[bytes] | None
+    error: str | None = None
+    packed_bytes: int | None = None
+    """Size in the archive, where each entry is packed by itself."""
+
+
+def entries(file: BinaryIO, suffix: str, compression: str, caps: Caps) -> Iterator[Entry]:
+    """The entries of an archive, in its order; each must be read before the next is asked for.
+
+    Raises:
+        Damaged: the rest of the archive cannot be read.
+    """
+    if suffix == ".zip":
+        yield from _zip_entries(file)
+    else:
+        packed = ".gz" if suffix == ".tgz" else compression
+        yield from _tar_entries(ByteStream(chunks(file, packed, caps)))
+
+
+def _zip_entries(file: BinaryIO) -> Iterator[Entry]:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            for info in archive.infolist():
+                if info.is_dir():
+                    continue
+                is_link = (info.external_attr >> 16) & 0o170000 == 0o120000
+                error = _refusal(info.filename, plain=not is_link)
+                if error or info.flag_bits & 1:
+                    yield Entry(info.filename, None, error or "the entry is encrypted")
+                    continue
+                with archive.open(info) as entry:
+                    yield Entry(info.filename, entry, None, info.compress_size)
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError) as error:
+        raise Damaged(f"no readable zip: {error}") from error
+
+
+def _tar_entries(stream: ByteStream) -> Iterator[Entry]:
+    try:
+        with tarfile.open(fileobj=stream, mode="r|") as archive:
+            for info in archive:
+                if info.isdir():
+                    continue
+                error = _refusal(info.name, plain=info.isreg())
+                yield Entry(info.name, None if error else archive.extractfile(info), error)
+    except tarfile.TarError as error:
+        raise Damaged(f"no readable tar: {error}") from error
+
+
+def _refusal(name: str, *, plain: bool) -> str | None:
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or name[1:2] == ":":
+        return "the name of the entry leaves the archive"
+    return None if plain else "the entry is a link or a device, not a file"
