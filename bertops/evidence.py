@@ -16,6 +16,7 @@ from bertops.evaluation.answers import Answers, PredictionTable
 from bertops.evaluation.compare import Comparison, compare
 from bertops.evaluation.measure import measure
 from bertops.evaluation.scores import SCORES, Score
+from bertops.evaluation.slices import compare_slices
 from bertops.inference.load import load as load_model
 from bertops.inference.readers import ask
 from bertops.params import Params
@@ -72,11 +73,13 @@ def gather_evidence(
     exam = Exam.read(paths, task)
     candidate = answers_of(paths, registry, registry.version(task, version), exam)
     (measured,) = measure([[candidate]], [exam.score], params.evaluation.compare)
-    against_champion = None
+    against_champion = slices = None
     if champion is not None:
         rival = answers_of(paths, registry, registry.version(task, champion), exam)
         # One model against one model: what is promoted is the shipped seed alone.
         against_champion = _compare([candidate], [rival], exam, params)
+        rules = params.evaluation
+        slices = tuple(compare_slices(candidate, rival, rules.slices, rules.compare))
     return Evidence(
         score=exam.score.name,
         value=measured.value,
@@ -87,7 +90,8 @@ def gather_evidence(
         higher_is_better=exam.score.higher_is_better,
         against_control=_against_control(exam, candidate, params),
         against_champion=against_champion,
-        leaked=count_leaked(paths, params),
+        slices=slices,
+        leaked=count_leaked(paths, params, task),
     )
 
 
@@ -152,15 +156,16 @@ def _compare(
     return compare(first, second, exam.score, params.evaluation.compare)
 
 
-def count_leaked(paths: Paths, params: Params) -> int | None:
-    """Test documents of any task that are pretraining text; None when decontamination is off.
+def count_leaked(paths: Paths, params: Params, task: str) -> int | None:
+    """Test documents that are pretraining text; None when decontamination is off.
 
-    Looked up by identity in what was really written, so it does not rest on the step that was
-    to remove them.
+    Two searches in what was really written, neither of which rests on the step that was to remove
+    them: by identity for the test sets of all tasks, and by shared 13-grams for this one's.
     """
     if not params.corpus.decontaminate.enabled:
         return None
     trained = pl.scan_parquet(paths.corpus / "train/part-*.parquet").select("doc_id").collect()
     tests = [pl.read_parquet(paths.task_data(t.name) / "test.parquet") for t in params.tasks]
     ids = {found for table in tests for found in table["document_id"]}
-    return len(ids & set(trained["doc_id"]))
+    overlap = read_json(paths.evaluation / "evaluation.json")["tasks"][task]["contamination"]
+    return max(len(ids & set(trained["doc_id"])), overlap["test"]["leaked"])

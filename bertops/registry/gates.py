@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bertops.evaluation.compare import Comparison
+from bertops.evaluation.slices import Slice
 from bertops.registry.params import GateParams
 
 HOWTO = "docs/howto/when-a-gate-says-no.md"
@@ -32,6 +33,8 @@ class Evidence:
     """Candidate against the same architecture without pretraining."""
     against_champion: Comparison | None = None
     """Candidate against champion, both scored now on the same documents."""
+    slices: tuple[Slice, ...] | None = None
+    """Slices of the test set under the candidate, judged against the champion."""
     has_control: bool = True
     """False where there can be no control: the encoder itself."""
     leaked: int | None = None
@@ -109,6 +112,25 @@ def against_champion(evidence: Evidence, params: GateParams) -> GateResult:
     return _standing("against_champion", comparison, params.against_champion, "the champion")
 
 
+def no_slice_worse(evidence: Evidence, params: GateParams) -> GateResult:
+    """No slice of the test set got significantly worse than under the champion."""
+    if evidence.slices is None:
+        return GateResult("no_slice_worse", False, "slices were not compared with the champion")
+    worse = [s for s in evidence.slices if s.standing == "worse"]
+    small = sum(s.standing == "too small" for s in evidence.slices)
+    judged = len(evidence.slices) - small
+    said = f"none of {judged} slices is worse" + (
+        f", {small} are too small to judge" if small else ""
+    )
+    if worse:
+        said = "; ".join(
+            f"{s.column} {s.value}: accuracy {s.other:.3f} → {s.accuracy:.3f} on {s.documents} "
+            f"documents (p = {s.p_value:.2g}, Holm)"
+            for s in worse
+        )
+    return GateResult("no_slice_worse", not worse, said, value=len(worse), threshold=0)
+
+
 ENOUGH = {
     "better": {"better"},
     "not_worse": {"better", "not worse"},
@@ -146,6 +168,8 @@ def gates_for(params: GateParams, has_champion: bool) -> Mapping[str, Gate]:
         wanted["clean_of_test_data"] = clean_of_test_data
     if has_champion:
         wanted["against_champion"] = against_champion
+    if has_champion and params.no_slice_worse:
+        wanted["no_slice_worse"] = no_slice_worse
     return wanted
 
 

@@ -30,6 +30,11 @@ class GateParams(Section):
         "evaluation.compare.margin is ruled out) or 'not_significantly_worse' (no loss is "
         "proven; inconclusive passes).",
     )
+    no_slice_worse: bool = Field(
+        True,
+        description="No slice of the test set is significantly worse than under the champion "
+        "(exact McNemar, Holm-corrected); slices that are too small to judge do not count.",
+    )
 
 
 class RegistryParams(Section):

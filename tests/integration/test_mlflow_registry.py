@@ -61,7 +61,7 @@ def good(champion, verdict="better"):
     control = against_champion("not worse")
     return Evidence(
         "accuracy", 0.8, 0.78, 0.82, 1000, 0.5, against_control=control,
-        against_champion=comparison, leaked=0,
+        against_champion=comparison, slices=(), leaked=0,
     )  # fmt: skip
 
 
