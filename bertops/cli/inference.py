@@ -27,7 +27,7 @@ def predict(
     json: JsonFlag = False,
 ) -> None:
     """Predict labels or scores for texts."""
-    from bertops.inference.predict import predict as predict_texts
+    from bertops.inference.readers import predict as predict_texts
 
     loaded = _load(context.obj, model or "models:/sentiment@champion")
     found = predict_texts(loaded, texts, second)

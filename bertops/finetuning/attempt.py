@@ -72,7 +72,8 @@ def attempt(
     folder = work / attempt_name(model, seed, learning_rate)
     if (folder / "result.json").exists():
         on_epoch(bench.params.epochs)
-        return Attempt(**read_json(folder / "result.json"))
+        kept = read_json(folder / "result.json")
+        return Attempt(**kept | {"curve": tuple(kept["curve"])})
     with write_whole(folder) as partial_folder:
         partial_folder.mkdir()
         result = _run(bench, partial_folder, model, seed, learning_rate, tracker, on_epoch)
@@ -121,6 +122,7 @@ def _run(
             learning_rate=learning_rate,
             params=params,
             loss=kind.loss(bench.examples["train"], task, params),
+            make_trainer=kind.make_trainer,
             log=log,
         )
     except RunDiverged as error:
@@ -143,7 +145,10 @@ def _finite_score(bench: Bench, network: Any, epoch: int) -> float:
 
 
 def _is_finite(row: Mapping[str, Any]) -> bool:
-    values: Sequence[float] = row["probabilities"] or [row["prediction"]]
+    number = row["prediction"]
+    values: Sequence[float] = row["probabilities"] or (
+        [number] if isinstance(number, float) else []
+    )
     return all(map(math.isfinite, values))
 
 

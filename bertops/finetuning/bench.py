@@ -9,14 +9,13 @@ from bertops import metrics
 from bertops.errors import UsageError
 from bertops.finetuning.data import read_split, split_names
 from bertops.finetuning.kinds import kind_of
-from bertops.finetuning.kinds.base import Example, TaskKind
+from bertops.finetuning.kinds.base import Example, Feature, TaskKind
 from bertops.finetuning.params import FinetuningParams, TaskParams
 from bertops.finetuning.predictions import Predictions
-from bertops.finetuning.trainer import Feature
 from bertops.inference.card import TaskCard
-from bertops.inference.encode import Features, encode
-from bertops.inference.predict import predict_features
 from bertops.inference.quiet import quiet_transformers
+from bertops.inference.reader import Features
+from bertops.inference.readers import READERS
 
 Scores = dict[str, float]
 
@@ -43,14 +42,14 @@ class Bench:
 
     def training_features(self) -> list[Feature]:
         """Inputs of the training rows with their targets; each window of a text is one."""
-        train = self.examples["train"]
-        targets = [self.kind.target(example, self.task) for example in train]
-        return [f.inputs() | {"labels": targets[f.row]} for f in self.features["train"]]
+        features, examples = self.features["train"], self.examples["train"]
+        return self.kind.training_rows(features, examples, self.task, self.tokenizer)
 
     def predict(self, model: Any, split: str) -> list[dict[str, Any]]:
         """Predictions for a split, in its order."""
-        features = self.features[split]
-        return predict_features(model, features, self.pad_id, self.card, self.params.precision)
+        reader, precision = READERS[self.card.kind], self.params.precision
+        features, examples = self.features[split], self.examples[split]
+        return reader.predict(model, features, examples, self.tokenizer, self.card, precision)
 
     def score(self, split: str, predictions: Sequence[Mapping[str, Any]]) -> Scores:
         """All metrics of the kind, and the task's own."""
@@ -88,7 +87,8 @@ def open_bench(task: TaskParams, data: Path, encoder: str, params: FinetuningPar
     tokenizer = AutoTokenizer.from_pretrained(encoder)
     card = _card(task)
     examples = {name: read_split(data, name) for name in split_names(data)}
-    features = {name: _encode(rows, tokenizer, card) for name, rows in examples.items()}
+    reader = READERS[task.kind]
+    features = {name: reader.encode(rows, tokenizer, card) for name, rows in examples.items()}
     kind = kind_of(task.kind)
     return Bench(task, params, encoder, kind, card, tokenizer, examples, features)
 
@@ -104,9 +104,7 @@ def _card(task: TaskParams) -> TaskCard:
         max_length=task.max_length,
         long_texts=task.long_texts,
         metric=task.metric,
+        unanswerable=task.unanswerable,
+        summary_share=task.summary_share,
+        target_length=task.target_length,
     )
-
-
-def _encode(examples: Sequence[Example], tokenizer: Any, card: TaskCard) -> list[Features]:
-    second = [e["text_b"] for e in examples] if card.pair else None
-    return encode([e["text"] for e in examples], second, tokenizer, card)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -157,19 +157,12 @@ def _read_splits(
             except BadRow as bad:
                 notes.add(bad, file.split, row)
                 continue
-            identity = _identity(row.values, task)
+            identity = document_id(kind.identity(row.values, task))
             place = file.split if file.split != "by_hash" else split_of(identity, split)
             splits[place].append(
                 {"document_id": identity} | example | {"file": row.file, "row": row.row}
             )
     return read, splits
-
-
-def _identity(values: Mapping[str, Any], task: TaskParams) -> str:
-    raw = str(values[task.columns.text])
-    if task.columns.text_b:
-        raw += "\n" + str(values[task.columns.text_b])
-    return document_id(raw)
 
 
 def _carve_validation(splits: Splits, split: SplitParams) -> None:

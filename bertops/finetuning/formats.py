@@ -1,4 +1,8 @@
-"""Readers of labelled files: rows with their place in the file."""
+"""Readers of labelled files: rows with their place in the file.
+
+Each yields dictionaries. CoNLL columns become `words` and `label` (lists), SQuAD becomes `context`,
+`question` and `answers`, lines become `text` and the columns of `parallel`.
+"""
 
 import bz2
 import csv
@@ -44,7 +48,7 @@ def read_rows(file: DataFile, root: Path) -> Iterator[Row]:
             a column of `where` that the file does not have.
     """
     path = root / file.path
-    if not path.exists():
+    if not path.exists() and file.format != "dataset":
         raise TaskFileUnreadable(file.path, "no such file; check data.path of the task")
     name = file.format or format_of(path)
     if name is None:
@@ -55,7 +59,7 @@ def read_rows(file: DataFile, root: Path) -> Iterator[Row]:
         for number, values in enumerate(READERS[name](path, file)):
             if _selected(values, file):
                 yield Row(values, file.path, number)
-    except (UnicodeDecodeError, json.JSONDecodeError, csv.Error, EOFError, OSError) as error:
+    except (ValueError, KeyError, csv.Error, EOFError, OSError) as error:
         raise TaskFileUnreadable(file.path, f"{error}") from error
 
 
@@ -131,9 +135,72 @@ def _read_parquet(path: Path, file: DataFile) -> Iterator[Any]:
         yield from batch.to_pylist()
 
 
+def _read_conll(path: Path, file: DataFile) -> Iterator[Any]:
+    """Sentences between blank lines; the word stands in the first column, its tag in the last."""
+    words: list[str] = []
+    tags: list[str] = []
+    with open_text(path) as lines:
+        for line in lines:
+            columns = line.rstrip("\r\n").split("\t" if "\t" in line else " ")
+            if len(columns) > 1 and columns[0] != "-DOCSTART-":
+                words.append(columns[0])
+                tags.append(columns[-1])
+            elif words:
+                yield {"words": words, "label": tags}
+                words, tags = [], []
+    if words:
+        yield {"words": words, "label": tags}
+
+
+def _read_squad(path: Path, file: DataFile) -> Iterator[Any]:
+    """Questions of SQuAD 1.1 or 2.0 with their passages; answers are text and answer_start."""
+    with open_text(path) as text:
+        articles = json.load(text)["data"]
+    for article in articles:
+        for paragraph in article["paragraphs"]:
+            for question in paragraph["qas"]:
+                yield {
+                    "context": paragraph["context"],
+                    "question": question["question"],
+                    "answers": question["answers"],
+                    "title": article.get("title"),
+                }
+
+
+def _read_lines(path: Path, file: DataFile) -> Iterator[Any]:
+    """One row for each line, with the same line of the `parallel` files."""
+    base = Path(str(path).removesuffix(file.path))
+    names = ["text", *file.parallel]
+    columns = [_lines(p) for p in (path, *(base / other for other in file.parallel.values()))]
+    for row in zip(*columns, strict=True):
+        yield dict(zip(names, row, strict=True))
+
+
+def _lines(path: Path) -> Iterator[str]:
+    with open_text(path) as lines:
+        for line in lines:
+            yield line.rstrip("\r\n")
+
+
+def _read_dataset(path: Path, file: DataFile) -> Iterator[Any]:
+    """A Hugging Face dataset: a folder of the project, or a name on the hub."""
+    import datasets
+
+    name = str(path) if path.exists() else file.path
+    if (path / "dataset_info.json").exists() or (path / "dataset_dict.json").exists():
+        found = datasets.load_from_disk(name)
+        yield from found[file.part or "train"] if isinstance(found, dict) else found
+    else:
+        yield from datasets.load_dataset(name, split=file.part or "train")
+
+
 READERS: dict[str, Callable[[Path, DataFile], Iterator[Any]]] = {
     "csv": _read_csv,
     "tsv": _read_tsv,
     "jsonl": _read_jsonl,
     "parquet": _read_parquet,
+    "conll": _read_conll,
+    "squad": _read_squad,
+    "lines": _read_lines,
+    "dataset": _read_dataset,
 }

@@ -6,15 +6,26 @@ from pydantic import Field, field_validator, model_validator
 
 from bertops.section import Section
 
-Kind = Literal["classification", "regression"]
+Kind = Literal[
+    "classification",
+    "regression",
+    "tagging",
+    "answering",
+    "summarization",
+    "translation",
+    "embedding",
+]
 SPLITS = ("train", "validation", "test")
+
+
+Format = Literal["csv", "tsv", "jsonl", "parquet", "conll", "squad", "lines", "dataset"]
 
 
 class DataFile(Section):
     """One file of a task and the split it belongs to."""
 
     path: str = Field(description="File or folder, relative to the project; .gz, .zst too.")
-    format: Literal["csv", "tsv", "jsonl", "parquet"] | None = Field(
+    format: Format | None = Field(
         None, description="Format; by the name of the file when not given."
     )
     split: str = Field(
@@ -25,6 +36,13 @@ class DataFile(Section):
         default_factory=dict, description="Only rows whose columns have these values."
     )
     header: tuple[str, ...] = Field((), description="Column names of a file without a header row.")
+    parallel: dict[str, str] = Field(
+        default_factory=dict,
+        description="Format lines: further files, line by line beside this one; column → path.",
+    )
+    part: str | None = Field(
+        None, description="Format dataset: the split to read of a Hugging Face dataset; train."
+    )
     quoted: bool | None = Field(
         None, description="Whether fields may stand in quotes; default: in CSV yes, in TSV no."
     )
@@ -42,7 +60,13 @@ class Columns(Section):
 
     text: str = Field("text", description="Text, or the first text of a pair.")
     text_b: str | None = Field(None, description="Second text of a pair.")
-    label: str = Field("label", description="Label or score.")
+    label: str | None = Field(
+        "label",
+        description="Label, score, tags, answers, summary or translation; none where "
+        "the second text itself is what to find (embedding).",
+    )
+    sentences: str = Field("sentences", description="List of sentences (summarization).")
+    kept: str = Field("labels", description="List of 0/1 beside it: is it in the summary?")
 
 
 class TaskParams(Section):
@@ -59,6 +83,9 @@ class TaskParams(Section):
         (), description="Label names in order (of two, the last is the positive one), or a "
         "mapping from the value in the file to the name.",
     )  # fmt: skip
+    unanswerable: bool = Field(False, description="A question may have no answer.")
+    summary_share: float = Field(0.3, gt=0, le=1, description="Share of sentences to keep.")
+    target_length: int = Field(64, gt=1, description="Tokens of a translation at most.")
     multi_label: bool = Field(False, description="A text may have any number of labels.")
     label_separator: str = Field(",", description="Between labels of one field (multi_label).")
     strip_html: bool = Field(False, description="Replace HTML tags and entities in the texts.")
@@ -80,9 +107,19 @@ class TaskParams(Section):
 
     @property
     def label_names(self) -> tuple[str, ...]:
-        """Names of the labels in their order, each once."""
+        """Names of the outputs in their order, each once.
+
+        Tagging: of the types T that `labels` names, O and B-T and I-T for each.
+        """
         names = self.labels.values() if isinstance(self.labels, dict) else self.labels
-        return tuple(dict.fromkeys(names))
+        if self.kind == "tagging":
+            return ("O", *(f"{begin}-{name}" for name in names for begin in "BI"))
+        fixed = {
+            "regression": ("score",),
+            "summarization": ("drop", "keep"),
+            "embedding": ("similarity",) if self.columns.label else (),
+        }
+        return fixed.get(self.kind, tuple(dict.fromkeys(names)))
 
     @field_validator("labels", mode="before")
     @classmethod

@@ -9,11 +9,9 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 
 from bertops import runtime
 from bertops.errors import BertopsError
+from bertops.finetuning.kinds.base import IGNORED, Feature
 from bertops.finetuning.params import FinetuningParams
 from bertops.inference.forward import pad
-
-Feature = dict[str, Any]
-"""input_ids, perhaps token_type_ids, and labels; not padded."""
 
 
 class RunDiverged(BertopsError):
@@ -82,7 +80,7 @@ class LogSteps(TrainerCallback):
 
 def train(
     build: Callable[[], Any],
-    features: Sequence[Feature],
+    rows: Sequence[Feature],
     pad_id: int,
     score: Callable[[Any], float],
     *,
@@ -90,6 +88,7 @@ def train(
     learning_rate: float,
     params: FinetuningParams,
     loss: Any = None,
+    make_trainer: Callable[..., Any] | None = None,
     log: Callable[[int, dict[str, float]], None] = lambda step, values: None,
 ) -> tuple[Any, Curve]:
     """Train and return the model with the weights of its best epoch, and how it went.
@@ -99,6 +98,7 @@ def train(
     Args:
         build: makes the model; what is new in it is drawn after seeding.
         score: metric on the validation rows, higher is better.
+        make_trainer: as `hf_trainer`, for models that have a trainer of their own.
 
     Raises:
         RunDiverged: from `score`, when the outputs are not finite.
@@ -107,53 +107,73 @@ def train(
     model = build()
     keeper = KeepBest(score, params.patience)
     with tempfile.TemporaryDirectory() as unused:
-        trainer = Trainer(
-            model=model,
-            args=_arguments(unused, seed, learning_rate, params, len(features)),
-            train_dataset=list(features),
-            data_collator=lambda rows: collate(rows, pad_id),
-            callbacks=[keeper, LogSteps(log)],
-            compute_loss_func=loss,
-        )
+        arguments = _arguments(unused, seed, learning_rate, params, len(rows))
+        trainer = (make_trainer or hf_trainer)(model, rows, arguments, pad_id, loss)
+        trainer.add_callback(keeper)
+        trainer.add_callback(LogSteps(log))
         trainer.remove_callback(PrinterCallback)
         trainer.train()
     keeper.restore(model)
     return trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False), keeper.curve
 
 
+def hf_trainer(
+    model: Any, rows: Sequence[Feature], arguments: dict[str, Any], pad_id: int, loss: Any
+) -> Trainer:
+    """HF Trainer over rows of token ids, in batches of similar length."""
+    return Trainer(
+        model=model,
+        args=TrainingArguments(
+            **arguments, train_sampling_strategy="group_by_length", remove_unused_columns=False
+        ),
+        train_dataset=list(rows),
+        data_collator=lambda batch: collate(batch, pad_id),
+        compute_loss_func=loss,
+    )
+
+
 def collate(rows: Sequence[Feature], pad_id: int) -> dict[str, Any]:
-    """Padded tensors with `labels`."""
+    """Padded tensors; lists of target ids are filled up with IGNORED."""
     import torch
 
-    inputs = [{k: v for k, v in row.items() if k != "labels"} for row in rows]
-    return pad(inputs, pad_id) | {"labels": torch.tensor([row["labels"] for row in rows])}
+    inputs = [{k: v for k, v in row.items() if k in _INPUTS} for row in rows]
+    targets = {}
+    for name in rows[0].keys() - _INPUTS:
+        values = [row[name] for row in rows]
+        if isinstance(values[0], list) and not isinstance(values[0][0], float):
+            length = max(map(len, values))
+            values = [value + [IGNORED] * (length - len(value)) for value in values]
+        targets[name] = torch.tensor(values)
+    return pad(inputs, pad_id) | targets
+
+
+_INPUTS = {"input_ids", "token_type_ids"}
 
 
 def _arguments(
     folder: str, seed: int, learning_rate: float, params: FinetuningParams, rows: int
-) -> TrainingArguments:
+) -> dict[str, Any]:
+    """Arguments that every trainer gets. Nothing is saved, evaluated or reported by it."""
     device = runtime.device()
     steps = params.epochs * -(-rows // params.batch_rows)
     bf16 = params.precision == "bf16" or (
         params.precision == "auto" and runtime.has_fast_bf16(device)
     )
-    return TrainingArguments(
-        output_dir=folder,
-        seed=seed,
-        num_train_epochs=params.epochs,
-        per_device_train_batch_size=params.batch_rows,
-        learning_rate=learning_rate,
-        warmup_steps=int(params.warmup_share * steps),
-        weight_decay=params.weight_decay,
-        activation_checkpointing=params.gradient_checkpointing,
-        bf16=bf16,
-        use_cpu=device.type == "cpu",
-        train_sampling_strategy="group_by_length",
-        remove_unused_columns=False,
-        dataloader_pin_memory=device.type == "cuda",
-        save_strategy="no",
-        eval_strategy="no",
-        logging_steps=20,
-        disable_tqdm=True,
-        report_to="none",
-    )
+    return {
+        "output_dir": folder,
+        "seed": seed,
+        "num_train_epochs": params.epochs,
+        "per_device_train_batch_size": params.batch_rows,
+        "learning_rate": learning_rate,
+        "warmup_steps": int(params.warmup_share * steps),
+        "weight_decay": params.weight_decay,
+        "activation_checkpointing": params.gradient_checkpointing,
+        "bf16": bf16,
+        "use_cpu": device.type == "cpu",
+        "dataloader_pin_memory": device.type == "cuda",
+        "save_strategy": "no",
+        "eval_strategy": "no",
+        "logging_steps": 20,
+        "disable_tqdm": True,
+        "report_to": "none",
+    }

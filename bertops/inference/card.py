@@ -25,6 +25,9 @@ class TaskCard(Section):
         description="What is read of a longer text."
     )
     metric: str = Field(description="Metric that the model was chosen by.")
+    unanswerable: bool = Field(False, description="A question may have no answer.")
+    summary_share: float = Field(0.3, description="Share of sentences that a summary keeps.")
+    target_length: int = Field(64, description="Tokens of a translation at most.")
 
     def write(self, directory: Path) -> None:
         """Write the card into a model directory."""

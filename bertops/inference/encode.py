@@ -1,30 +1,13 @@
 """Texts to token ids, and what is read of texts that are too long."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from bertops.inference.card import TaskCard
+from bertops.inference.reader import Features
 
 _CHUNK_ROWS = 1000
 _WINDOW_OVERLAP = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class Features:
-    """One input of the model; a text read in windows gives several."""
-
-    row: int
-    """Index of the text it comes from."""
-    input_ids: list[int]
-    token_type_ids: list[int] | None
-
-    def inputs(self) -> dict[str, list[int]]:
-        """Arguments of the model, without padding."""
-        inputs = {"input_ids": self.input_ids}
-        if self.token_type_ids is not None:
-            inputs["token_type_ids"] = self.token_type_ids
-        return inputs
 
 
 def encode(

@@ -11,6 +11,7 @@ from bertops.errors import BertopsError, UsageError
 from bertops.inference.card import TaskCard, read_card
 from bertops.inference.markup import strip_html
 from bertops.inference.quiet import quiet_transformers
+from bertops.inference.readers import READERS
 
 Resolver = Callable[[str], Path]
 """From `models:/name@alias` to a directory; registry/ has the one that asks MLflow."""
@@ -123,17 +124,25 @@ def _asks_for_code(value: Any) -> bool:
     return isinstance(value, list) and any(map(_asks_for_code, value))
 
 
-def _model_class(card: TaskCard | None, masked_lm: bool) -> Any:
+def _model_class(card: TaskCard | None, masked_lm: bool) -> str:
+    if masked_lm:
+        return "AutoModelForMaskedLM"
+    return READERS[card.kind].model_class if card else "AutoModel"
+
+
+def _open(directory: Path, class_name: str) -> tuple[Any, Any]:
+    """Model and tokenizer; sentence-transformers brings its own pooling."""
     import transformers
 
-    if masked_lm:
-        return transformers.AutoModelForMaskedLM
-    if card is not None:
-        return transformers.AutoModelForSequenceClassification
-    return transformers.AutoModel
+    if class_name == "SentenceTransformer":
+        from sentence_transformers import SentenceTransformer
+
+        model = SentenceTransformer(str(directory), device="cpu")
+        return model, model.tokenizer
+    return _open_transformer(directory, getattr(transformers, class_name))
 
 
-def _open(directory: Path, model_class: Any) -> tuple[Any, Any]:
+def _open_transformer(directory: Path, model_class: Any) -> tuple[Any, Any]:
     from transformers import AutoTokenizer
 
     try:

@@ -6,52 +6,60 @@ from typing import Any
 import numpy as np
 
 from bertops.inference.card import TaskCard
-from bertops.inference.encode import Features, encode
+from bertops.inference.encode import encode
 from bertops.inference.forward import forward
-from bertops.inference.load import Loaded
+from bertops.inference.reader import Example, Features, Prediction, Reader
 
-# N texts, C classes
+# N examples, F features, C classes
 
 
-def predict(
-    loaded: Loaded, texts: Sequence[str], second: Sequence[str] | None = None
-) -> list[dict[str, Any]]:
-    """One prediction for each text, or each pair: `prediction` and `probabilities`.
+class SequenceReader(Reader):
+    """Classification and regression: one row of logits for a text or a pair.
 
-    Classification: a label name and probabilities in the order of `card.labels`; multi-label: the
-    list of labels with a probability of at least 0.5. Regression: a number and None.
+    Classification predicts a label name, with probabilities in the order of `card.labels`;
+    multi-label: the list of labels with a probability of at least 0.5. Regression predicts a
+    number. Windows of a long text are averaged before anything is decided.
     """
-    card = loaded.task_card()
-    clean = loaded.clean
-    second = [clean(text) for text in second] if second is not None else None
-    features = encode([clean(text) for text in texts], second, loaded.tokenizer, card)
-    return predict_features(loaded.model, features, loaded.tokenizer.pad_token_id, card)
+
+    model_class = "AutoModelForSequenceClassification"
+
+    def encode(self, examples: Sequence[Example], tokenizer: Any, card: TaskCard) -> list[Features]:
+        """Token ids, cut as the card says."""
+        second = [e["text_b"] for e in examples] if card.pair else None
+        return encode([e["text"] for e in examples], second, tokenizer, card)
+
+    def predict(
+        self,
+        model: Any,
+        features: Sequence[Features],
+        examples: Sequence[Example],
+        tokenizer: Any,
+        card: TaskCard,
+        precision: str = "auto",
+    ) -> list[Prediction]:
+        """Labels or numbers."""
+        inputs = [f.inputs() for f in features]
+        rows = forward(model, inputs, tokenizer.pad_token_id, _logits, precision)
+        logits_NC = _mean_by_row(np.asarray(rows, dtype=np.float64), [f.row for f in features])
+        return decide(logits_NC, card)
 
 
-def predict_features(
-    model: Any,
-    features: Sequence[Features],
-    pad_id: int,
-    card: TaskCard,
-    precision: str = "auto",
-) -> list[dict[str, Any]]:
-    """As `predict`, for texts that are token ids already; windows of a text are averaged."""
-    rows = forward(model, [f.inputs() for f in features], pad_id, _logits, precision)
-    logits_NC = _mean_by_row(np.asarray(rows, dtype=np.float64), [f.row for f in features])
+def decide(logits_NC: np.ndarray, card: TaskCard) -> list[Prediction]:
+    """Predictions from logits, float [N, C]."""
     if card.kind == "regression":
         return [{"prediction": float(row[0]), "probabilities": None} for row in logits_NC]
-    return [_decide(row, card) for row in probabilities(logits_NC, card.multi_label)]
+    return [_label(row, card) for row in probabilities(logits_NC, card.multi_label)]
 
 
-def probabilities(logits_NC: np.ndarray, multi_label: bool) -> np.ndarray:
-    """Softmax over classes, or a sigmoid for each; float64 [N, C]."""
+def probabilities(logits_NC: np.ndarray, multi_label: bool = False) -> np.ndarray:
+    """Softmax over the last axis, or a sigmoid for each; float64."""
     if multi_label:
         return 1 / (1 + np.exp(-logits_NC))
-    shifted = np.exp(logits_NC - logits_NC.max(axis=1, keepdims=True))
-    return shifted / shifted.sum(axis=1, keepdims=True)
+    shifted = np.exp(logits_NC - logits_NC.max(axis=-1, keepdims=True))
+    return shifted / shifted.sum(axis=-1, keepdims=True)
 
 
-def _decide(row: np.ndarray, card: TaskCard) -> dict[str, Any]:
+def _label(row: np.ndarray, card: TaskCard) -> Prediction:
     shares = row.tolist()
     if card.multi_label:
         label: Any = [name for name, p in zip(card.labels, shares, strict=True) if p >= 0.5]
@@ -65,7 +73,7 @@ def _logits(outputs: Any, lengths: Sequence[int]) -> list[Any]:
 
 
 def _mean_by_row(values_FC: np.ndarray, rows: Sequence[int]) -> np.ndarray:
-    """Mean over the features of each text, [N, C]."""
+    """Mean over the features of each example, [N, C]."""
     count = max(rows) + 1
     sums = np.zeros((count, values_FC.shape[1]))
     np.add.at(sums, list(rows), values_FC)

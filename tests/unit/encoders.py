@@ -1,22 +1,24 @@
 """Tiny encoders with a tokenizer, made in a second."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 WORDS = (
     *("the", "a", "film", "movie", "plot", "acting", "was", "is", "very", "and", "not", "i", "it"),
     *("good", "great", "fine", "bad", "awful", "poor", "liked", "hated"),
-    *("好", "坏", "很", "电", "影"),
 )
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
-def make_tokenizer():
-    """A WordPiece tokenizer over WORDS and single letters."""
+def make_tokenizer(words: Iterable[str] = ()):
+    """WordPiece over WORDS and `words`, single letters, digits and Chinese characters."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
     from transformers import BertTokenizer
 
-    letters = [chr(c) for c in range(ord("a"), ord("z") + 1)]
-    pieces = dict.fromkeys([*SPECIAL, *WORDS, *letters, *(f"##{c}" for c in letters), ".", ","])
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789"
+    chinese = map(chr, range(0x4E00, 0xA000))
+    tails = (f"##{c}" for c in letters)
+    pieces = dict.fromkeys([*SPECIAL, *WORDS, *words, *letters, *tails, *".,!?-'\"()", *chinese])
     vocab = {piece: index for index, piece in enumerate(pieces)}
     tokenizer = Tokenizer(models.WordPiece(vocab, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer()
@@ -26,13 +28,13 @@ def make_tokenizer():
     return BertTokenizer(tokenizer_object=tokenizer, model_max_length=64)
 
 
-def save_encoder(folder: Path, architecture: str = "bert") -> Path:
+def save_encoder(folder: Path, architecture: str = "bert", words: Iterable[str] = ()) -> Path:
     """A masked-LM of two layers with fresh weights from seed 0, saved with its tokenizer."""
     import torch
     from transformers import BertConfig, BertForMaskedLM, ModernBertConfig, ModernBertForMaskedLM
 
     torch.manual_seed(0)
-    tokenizer = make_tokenizer()
+    tokenizer = make_tokenizer(words)
     sizes = {
         "vocab_size": len(tokenizer),
         "hidden_size": 32,

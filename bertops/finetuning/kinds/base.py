@@ -6,9 +6,16 @@ from typing import Any, Protocol
 
 from bertops.finetuning.params import FinetuningParams, TaskParams
 from bertops.inference.markup import strip_html
+from bertops.inference.reader import Features
 
 Example = dict[str, Any]
 """A row of a split: text, perhaps text_b, label, and whatever else the kind needs."""
+
+Feature = dict[str, Any]
+"""A training row: arguments of the model with its targets, not padded."""
+
+IGNORED = -100
+"""Target of a token that teaches nothing: torch's `ignore_index`."""
 
 
 class BadRow(Exception):
@@ -19,8 +26,18 @@ class BadRow(Exception):
         super().__init__(f"{problem}: {detail}")
 
 
+class Baseline(Protocol):
+    """A fitted model without an encoder."""
+
+    def predict(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
+        """Predictions in the form that `bertops.inference` gives them."""
+
+
 class TaskKind(ABC):
-    """One kind of task. It has no state: everything comes in as an argument."""
+    """One kind of task. It has no state: everything comes in as an argument.
+
+    How examples become token ids, and outputs predictions, is its `Reader` in `bertops.inference`.
+    """
 
     @abstractmethod
     def metrics_of(self, task: TaskParams) -> tuple[str, ...]:
@@ -34,6 +51,11 @@ class TaskKind(ABC):
             BadRow: the row has no example; `fatal` when the file, not the row, is at fault.
         """
 
+    def identity(self, values: Mapping[str, Any], task: TaskParams) -> str:
+        """The raw text that decides the split of a row and finds it again."""
+        raw = str(values[task.columns.text])
+        return f"{raw}\n{values[task.columns.text_b]}" if task.columns.text_b else raw
+
     @abstractmethod
     def class_of(self, example: Example) -> str | None:
         """The class that an example counts for in reports; None where there are no classes."""
@@ -46,8 +68,14 @@ class TaskKind(ABC):
         """
 
     @abstractmethod
-    def target(self, example: Example, task: TaskParams) -> Any:
-        """What the model learns for an example, as its loss expects it."""
+    def training_rows(
+        self,
+        features: Sequence[Features],
+        examples: Sequence[Example],
+        task: TaskParams,
+        tokenizer: Any,
+    ) -> list[Feature]:
+        """What the model learns: inputs with targets, as its loss expects them."""
 
     @abstractmethod
     def gold(self, example: Example) -> Any:
@@ -56,19 +84,15 @@ class TaskKind(ABC):
     @abstractmethod
     def baselines(
         self, train: Sequence[Example], validation: Sequence[Example], task: TaskParams
-    ) -> Mapping[str, "Baseline"]:
+    ) -> Mapping[str, Baseline]:
         """Models without an encoder, fitted, by name."""
 
     def loss(self, train: Sequence[Example], task: TaskParams, params: FinetuningParams) -> Any:
         """A loss for HF Trainer's `compute_loss_func`; None: the model's own."""
         return None
 
-
-class Baseline(Protocol):
-    """A fitted model without an encoder."""
-
-    def predict(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
-        """Predictions in the form that `bertops.inference` gives them."""
+    make_trainer: Any = None
+    """Makes the trainer in place of `trainer.hf_trainer`, with its arguments."""
 
 
 def read_text(values: Mapping[str, Any], column: str, task: TaskParams) -> str:
@@ -97,7 +121,37 @@ def read_pair(values: Mapping[str, Any], task: TaskParams) -> Example:
 
 def read_label(values: Mapping[str, Any], task: TaskParams) -> Any:
     """The raw label of a row; a missing column is a `BadRow`."""
-    if task.columns.label not in values:
-        found = ", ".join(map(str, values))
-        raise BadRow("missing column", f"{task.columns.label!r} is not among {found}")
-    return values[task.columns.label]
+    column = task.columns.label
+    if column is None or column not in values:
+        raise BadRow("missing column", f"{column!r} is not among {', '.join(map(str, values))}")
+    return values[column]
+
+
+def new_model(
+    class_name: str,
+    encoder: str,
+    task: TaskParams,
+    params: FinetuningParams,
+    fresh: bool,
+    problem: str | None = None,
+) -> Any:
+    """A model with a head on `encoder`; with `fresh`, its architecture with new weights.
+
+    The model knows the names of its labels.
+    """
+    import transformers
+
+    names = task.label_names
+    labels = {
+        "num_labels": len(names),
+        "id2label": dict(enumerate(names)),
+        "label2id": {name: index for index, name in enumerate(names)},
+    }
+    config = transformers.AutoConfig.from_pretrained(encoder, **(labels if names else {}))
+    config.problem_type = problem
+    if params.classifier_dropout is not None:
+        config.classifier_dropout = params.classifier_dropout
+    auto = getattr(transformers, class_name)
+    if fresh:
+        return auto.from_config(config)
+    return auto.from_pretrained(encoder, config=config)

@@ -9,11 +9,16 @@ from bertops.finetuning.kinds.base import (
     BadRow,
     Baseline,
     Example,
+    Feature,
     TaskKind,
+    new_model,
     read_label,
     read_pair,
 )
 from bertops.finetuning.params import FinetuningParams, TaskParams
+from bertops.inference.reader import Features
+
+SEQUENCE_MODEL = "AutoModelForSequenceClassification"
 
 
 class Classification(TaskKind):
@@ -42,17 +47,22 @@ class Classification(TaskKind):
         return label if isinstance(label, str) else "+".join(label) or "none"
 
     def build(self, encoder: str, task: TaskParams, params: FinetuningParams, fresh: bool) -> Any:
-        """`AutoModelForSequenceClassification` that knows the names of its labels."""
+        """`AutoModelForSequenceClassification`."""
         problem = (
             "multi_label_classification" if task.multi_label else "single_label_classification"
         )
-        return sequence_model(encoder, params, fresh, task.label_names, problem)
+        return new_model(SEQUENCE_MODEL, encoder, task, params, fresh, problem)
 
-    def target(self, example: Example, task: TaskParams) -> Any:
-        """Index of the label; for multi-label a 0/1 vector as float."""
-        if task.multi_label:
-            return [float(name in example["label"]) for name in task.label_names]
-        return task.label_names.index(example["label"])
+    def training_rows(
+        self,
+        features: Sequence[Features],
+        examples: Sequence[Example],
+        task: TaskParams,
+        tokenizer: Any,
+    ) -> list[Feature]:
+        """Each window of a text learns the text's label: its index, or 0/1 for each label."""
+        targets = [_target(example["label"], task) for example in examples]
+        return [f.inputs() | {"labels": targets[f.row]} for f in features]
 
     def gold(self, example: Example) -> Any:
         """The label name, or the list of them."""
@@ -89,6 +99,12 @@ def _name_of(raw: Any, task: TaskParams) -> str:
     raise BadRow("unknown label", f"{value!r} is not among {', '.join(task.labels)}")
 
 
+def _target(label: Any, task: TaskParams) -> Any:
+    if task.multi_label:
+        return [float(name in label) for name in task.label_names]
+    return task.label_names.index(label)
+
+
 def balanced_weights(train: Sequence[Example], names: Sequence[str]) -> list[float]:
     """n / (classes × n of the class), 0 for a class without rows: scikit-learn's `balanced`."""
     counts = Counter(example["label"] for example in train)
@@ -104,23 +120,3 @@ def weighted_cross_entropy(weights: Sequence[float]) -> Any:
         return torch.nn.functional.cross_entropy(outputs.logits.float(), labels, weight=weight)
 
     return loss
-
-
-def sequence_model(
-    encoder: str, params: FinetuningParams, fresh: bool, names: Sequence[str], problem: str
-) -> Any:
-    """A sequence classifier on `encoder`; with `fresh`, its architecture with new weights."""
-    from transformers import AutoConfig, AutoModelForSequenceClassification
-
-    config = AutoConfig.from_pretrained(
-        encoder,
-        num_labels=len(names),
-        id2label=dict(enumerate(names)),
-        label2id={name: i for i, name in enumerate(names)},
-        problem_type=problem,
-    )
-    if params.classifier_dropout is not None:
-        config.classifier_dropout = params.classifier_dropout
-    if fresh:
-        return AutoModelForSequenceClassification.from_config(config)
-    return AutoModelForSequenceClassification.from_pretrained(encoder, config=config)

@@ -9,12 +9,15 @@ from bertops.finetuning.kinds.base import (
     BadRow,
     Baseline,
     Example,
+    Feature,
     TaskKind,
+    new_model,
     read_label,
     read_pair,
 )
-from bertops.finetuning.kinds.classification import sequence_model
+from bertops.finetuning.kinds.classification import SEQUENCE_MODEL
 from bertops.finetuning.params import FinetuningParams, TaskParams
+from bertops.inference.reader import Features
 
 
 class Regression(TaskKind):
@@ -41,11 +44,17 @@ class Regression(TaskKind):
 
     def build(self, encoder: str, task: TaskParams, params: FinetuningParams, fresh: bool) -> Any:
         """`AutoModelForSequenceClassification` with one output."""
-        return sequence_model(encoder, params, fresh, ("score",), "regression")
+        return new_model(SEQUENCE_MODEL, encoder, task, params, fresh, "regression")
 
-    def target(self, example: Example, task: TaskParams) -> Any:
+    def training_rows(
+        self,
+        features: Sequence[Features],
+        examples: Sequence[Example],
+        task: TaskParams,
+        tokenizer: Any,
+    ) -> list[Feature]:
         """The number."""
-        return example["label"]
+        return [f.inputs() | {"labels": examples[f.row]["label"]} for f in features]
 
     def gold(self, example: Example) -> Any:
         """The number."""

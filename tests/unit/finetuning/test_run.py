@@ -8,7 +8,7 @@ from bertops.finetuning.params import FinetuningParams
 from bertops.finetuning.predictions import read_predictions
 from bertops.finetuning.run import FinetuningFailed, finetune_task
 from bertops.inference.load import load
-from bertops.inference.predict import predict
+from bertops.inference.readers import predict
 from bertops.storage import hash_tree
 from bertops.tracker import MemoryTracker
 

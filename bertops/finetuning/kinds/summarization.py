@@ -1,0 +1,94 @@
+"""Extractive summarization: which sentences of a document are its summary."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bertops.finetuning.kinds.base import (
+    IGNORED,
+    BadRow,
+    Baseline,
+    Example,
+    Feature,
+    TaskKind,
+    new_model,
+)
+from bertops.finetuning.params import FinetuningParams, TaskParams
+from bertops.inference.reader import Features
+from bertops.inference.summarize import summary
+from bertops.inference.tag import first_tokens
+
+
+class Summarization(TaskKind):
+    """Sentences with a 0/1 each; scored by the words shared with the given summary (ROUGE)."""
+
+    def metrics_of(self, task: TaskParams) -> tuple[str, ...]:
+        """ROUGE F1 of words, word pairs and the longest common subsequence."""
+        return ("rouge1", "rouge2", "rougeL")
+
+    def read(self, values: Mapping[str, Any], task: TaskParams) -> Example:
+        """`sentences`, `kept`, `text` (the sentences joined) and `label`, the kept ones joined."""
+        columns = task.columns
+        if columns.sentences not in values or columns.kept not in values:
+            raise BadRow("missing column", f"{columns.sentences!r} or {columns.kept!r}")
+        sentences, kept = list(values[columns.sentences]), [int(x) for x in values[columns.kept]]
+        if len(sentences) != len(kept):
+            raise BadRow("unequal lists", f"{len(sentences)} and {len(kept)}", fatal=False)
+        if not any(kept):
+            raise BadRow("no summary", "no sentence is kept", fatal=False)
+        chosen = " ".join(s for s, keep in zip(sentences, kept, strict=True) if keep)
+        label = chosen if columns.label is None else str(values.get(columns.label) or chosen)
+        return {"text": " ".join(sentences), "sentences": sentences, "kept": kept, "label": label}
+
+    def class_of(self, example: Example) -> str | None:
+        """None: there are no classes of documents."""
+        return None
+
+    def identity(self, values: Mapping[str, Any], task: TaskParams) -> str:
+        """The sentences."""
+        return " ".join(map(str, values.get(task.columns.sentences) or ()))
+
+    def build(self, encoder: str, task: TaskParams, params: FinetuningParams, fresh: bool) -> Any:
+        """`AutoModelForTokenClassification` with drop and keep."""
+        return new_model("AutoModelForTokenClassification", encoder, task, params, fresh)
+
+    def training_rows(
+        self,
+        features: Sequence[Features],
+        examples: Sequence[Example],
+        task: TaskParams,
+        tokenizer: Any,
+    ) -> list[Feature]:
+        """The first token of a sentence learns whether it is kept."""
+        rows = []
+        for feature in features:
+            labels = [IGNORED] * len(feature.input_ids)
+            for token, sentence in first_tokens(feature.places):
+                labels[token] = examples[feature.row]["kept"][sentence]
+            rows.append(feature.inputs() | {"labels": labels})
+        return rows
+
+    def gold(self, example: Example) -> Any:
+        """The given summary."""
+        return example["label"]
+
+    def baselines(
+        self, train: Sequence[Example], validation: Sequence[Example], task: TaskParams
+    ) -> Mapping[str, Baseline]:
+        """The first sentences: three of them, and as many as the model may keep."""
+        return {"lead3": Lead(3), "lead": Lead(task.summary_share)}
+
+
+class Lead:
+    """The beginning of a document: a number of sentences, or a share of them."""
+
+    def __init__(self, size: float) -> None:
+        self._size = size
+
+    def predict(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
+        """Summaries."""
+        return [self._lead(example["sentences"]) for example in examples]
+
+    def _lead(self, sentences: Sequence[str]) -> dict[str, Any]:
+        share = self._size if self._size <= 1 else min(1.0, self._size / len(sentences))
+        scores = [-float(position) for position in range(len(sentences))]
+        return summary(sentences, scores, share) | {"probabilities": None}

@@ -1,0 +1,96 @@
+"""A tag for each word: named entities in IOB2."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bertops.finetuning.kinds.base import (
+    IGNORED,
+    BadRow,
+    Baseline,
+    Example,
+    Feature,
+    TaskKind,
+    new_model,
+    read_label,
+)
+from bertops.finetuning.params import FinetuningParams, TaskParams
+from bertops.inference.reader import Features
+from bertops.inference.tag import first_tokens
+
+
+class Tagging(TaskKind):
+    """Words with a tag each; scored by whole entities, as in CoNLL-2003 (seqeval, strict)."""
+
+    def metrics_of(self, task: TaskParams) -> tuple[str, ...]:
+        """Of entities; and the share of words that are right."""
+        return ("entity_f1", "entity_precision", "entity_recall", "tag_accuracy")
+
+    def read(self, values: Mapping[str, Any], task: TaskParams) -> Example:
+        """`words`, `label` (a tag for each) and `text`, the words with spaces between them."""
+        words, tags = values.get("words"), read_label(values, task)
+        if not isinstance(words, list) or not isinstance(tags, list):
+            raise BadRow("missing column", "tagging wants the lists `words` and the tags")
+        unknown = sorted(set(tags) - set(task.label_names))
+        if unknown:
+            raise BadRow("unknown label", f"{unknown[0]!r} is not among {task.label_names}")
+        if len(words) != len(tags):
+            raise BadRow("unequal lists", f"{len(words)} words, {len(tags)} tags", fatal=False)
+        return {"text": " ".join(words), "words": words, "label": tags}
+
+    def class_of(self, example: Example) -> str | None:
+        """`none` for a sentence without entities: a split of these alone teaches nothing."""
+        return None if any(tag != "O" for tag in example["label"]) else "none"
+
+    def identity(self, values: Mapping[str, Any], task: TaskParams) -> str:
+        """The words."""
+        return " ".join(map(str, values.get("words") or ()))
+
+    def build(self, encoder: str, task: TaskParams, params: FinetuningParams, fresh: bool) -> Any:
+        """`AutoModelForTokenClassification`."""
+        return new_model("AutoModelForTokenClassification", encoder, task, params, fresh)
+
+    def training_rows(
+        self,
+        features: Sequence[Features],
+        examples: Sequence[Example],
+        task: TaskParams,
+        tokenizer: Any,
+    ) -> list[Feature]:
+        """The first token of a word learns its tag, the others nothing."""
+        index = {name: i for i, name in enumerate(task.label_names)}
+        rows = []
+        for feature in features:
+            labels = [IGNORED] * len(feature.input_ids)
+            for token, word in first_tokens(feature.places):
+                labels[token] = index[examples[feature.row]["label"][word]]
+            rows.append(feature.inputs() | {"labels": labels})
+        return rows
+
+    def gold(self, example: Example) -> Any:
+        """The tags."""
+        return example["label"]
+
+    def baselines(
+        self, train: Sequence[Example], validation: Sequence[Example], task: TaskParams
+    ) -> Mapping[str, Baseline]:
+        """The most frequent tag of each word."""
+        return {"frequent_tag": FrequentTag(train)}
+
+
+class FrequentTag:
+    """The tag that a word had most often in the training rows; O for words that are new."""
+
+    def __init__(self, train: Sequence[Example]) -> None:
+        counts: dict[str, Counter[str]] = defaultdict(Counter)
+        for example in train:
+            for word, tag in zip(example["words"], example["label"], strict=True):
+                counts[word][tag] += 1
+        self._tags = {word: tags.most_common(1)[0][0] for word, tags in counts.items()}
+
+    def predict(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
+        """Tags."""
+        return [
+            {"prediction": [self._tags.get(w, "O") for w in e["words"]], "probabilities": None}
+            for e in examples
+        ]

@@ -1,0 +1,117 @@
+"""Answers to questions: the span of a passage that holds them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bertops.inference.card import TaskCard
+from bertops.inference.forward import forward
+from bertops.inference.reader import Example, Features, Prediction, Reader, group_by_row
+
+# L tokens of an input
+MAX_ANSWER_TOKENS = 40
+
+
+@dataclass(frozen=True)
+class _Span:
+    score: float
+    start: int
+    """Of its first character in the passage."""
+    end: int
+
+
+class AnswerReader(Reader):
+    """Finds in `text` (the passage) the answer to `text_b` (the question).
+
+    `prediction` is a piece of the passage, `start` its first character (-1 for no answer), and
+    `probabilities` how sure it is against there being none. Long passages are read in windows
+    with the question repeated in each, as in Devlin et al. 2019, section 4.2 and 4.3.
+    """
+
+    model_class = "AutoModelForQuestionAnswering"
+    needs = ("text", "text_b")
+
+    def encode(self, examples: Sequence[Example], tokenizer: Any, card: TaskCard) -> list[Features]:
+        """Token ids; `places` has (start, end) in the passage, None outside of it."""
+        half = card.max_length // 2
+        encoded = tokenizer(
+            [_cut_question(e["text_b"], tokenizer, half) for e in examples],
+            [e["text"] for e in examples],
+            truncation="only_second",
+            max_length=card.max_length,
+            stride=card.max_length // 4,
+            return_overflowing_tokens=True,
+            return_offsets_mapping=True,
+            return_attention_mask=False,
+        )
+        features = []
+        for index, ids in enumerate(encoded["input_ids"]):
+            offsets, sides = encoded["offset_mapping"][index], encoded.sequence_ids(index)
+            places = [
+                tuple(place) if side == 1 else None
+                for place, side in zip(offsets, sides, strict=True)
+            ]
+            types = encoded["token_type_ids"][index] if "token_type_ids" in encoded else None
+            row = encoded["overflow_to_sample_mapping"][index]
+            features.append(Features(row, ids, types, places))
+        return features
+
+    def predict(
+        self,
+        model: Any,
+        features: Sequence[Features],
+        examples: Sequence[Example],
+        tokenizer: Any,
+        card: TaskCard,
+        precision: str = "auto",
+    ) -> list[Prediction]:
+        """The best span of each passage."""
+
+        def read(outputs: Any, lengths: Sequence[int]) -> list[tuple[np.ndarray, np.ndarray]]:
+            starts = outputs.start_logits.float().cpu().numpy()
+            ends = outputs.end_logits.float().cpu().numpy()
+            rows = zip(starts, ends, lengths, strict=True)
+            return [(start[:n], end[:n]) for start, end, n in rows]
+
+        inputs = [f.inputs() for f in features]
+        logits = forward(model, inputs, tokenizer.pad_token_id, read, precision)
+        found = []
+        for example, group in zip(examples, group_by_row(features), strict=True):
+            spans = [best_span(logits[i][0], logits[i][1], features[i].places) for i in group]
+            # A window without the answer points at [CLS]: there is none only if all windows do.
+            nothing = min(float(logits[i][0][0] + logits[i][1][0]) for i in group)
+            best = max(spans, key=lambda span: span.score)
+            found.append(_answer(example["text"], best, nothing, card.unanswerable))
+        return found
+
+
+def best_span(start_L: np.ndarray, end_L: np.ndarray, places: Sequence[Any]) -> _Span:
+    """The likeliest span of the passage, of at most MAX_ANSWER_TOKENS tokens."""
+    inside = np.array([place is not None and place[0] < place[1] for place in places])
+    if not inside.any():
+        return _Span(-np.inf, 0, 0)
+    start_L = np.where(inside, start_L, -np.inf)
+    end_L = np.where(inside, end_L, -np.inf)
+    scores_LL = start_L[:, None] + end_L[None, :]
+    length = np.arange(len(places))[None, :] - np.arange(len(places))[:, None]
+    scores_LL = np.where((length >= 0) & (length < MAX_ANSWER_TOKENS), scores_LL, -np.inf)
+    first, last = divmod(int(scores_LL.argmax()), len(places))
+    return _Span(float(scores_LL[first, last]), places[first][0], places[last][1])
+
+
+def _answer(passage: str, best: _Span, nothing: float, unanswerable: bool) -> Prediction:
+    sure = float(1 / (1 + np.exp(min(nothing - best.score, 700.0))))
+    if best.score == -np.inf or (unanswerable and nothing > best.score):
+        return {"prediction": "", "probabilities": [sure], "start": -1}
+    text = passage[best.start : best.end]
+    return {"prediction": text, "probabilities": [sure], "start": best.start}
+
+
+def _cut_question(question: str, tokenizer: Any, limit: int) -> str:
+    """The question, or as much of it as leaves room for a passage."""
+    encoded = tokenizer(question, add_special_tokens=False, return_offsets_mapping=True)
+    if len(encoded["input_ids"]) <= limit:
+        return question
+    return question[: encoded["offset_mapping"][limit - 1][1]]

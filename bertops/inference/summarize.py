@@ -1,0 +1,61 @@
+"""Extractive summaries: the sentences of a document that say most."""
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from bertops.inference.card import TaskCard
+from bertops.inference.reader import Example, Features, Prediction
+from bertops.inference.tag import TagReader
+
+KEEP = "keep"
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])")
+
+
+def split_sentences(text: str) -> list[str]:
+    """Sentences of a text, cut after Latin or Chinese end punctuation."""
+    return [part for part in _SENTENCE_END.split(text) if part and part.strip()]
+
+
+class SummaryReader(TagReader):
+    """Tags sentences as it would words: each by its first token, seeing the whole document.
+
+    `prediction` is the summary: the best `card.summary_share` of the sentences, in the order of
+    the document; `probabilities` has the score of every sentence, `sentences` their indices.
+    """
+
+    def complete(self, example: Example, tokenizer: Any) -> Example:
+        """The sentences of the text."""
+        if "sentences" in example:
+            return example
+        return {**example, "sentences": split_sentences(example["text"])}
+
+    def units(self, example: Example) -> Sequence[str]:
+        """The sentences."""
+        return example["sentences"]
+
+    def predict(
+        self,
+        model: Any,
+        features: Sequence[Features],
+        examples: Sequence[Example],
+        tokenizer: Any,
+        card: TaskCard,
+        precision: str = "auto",
+    ) -> list[Prediction]:
+        """Summaries."""
+        keep = card.labels.index(KEEP)
+        all_shares = self.shares(model, features, examples, tokenizer, card, precision)
+        return [
+            summary(example["sentences"], shares[:, keep].tolist(), card.summary_share)
+            for example, shares in zip(examples, all_shares, strict=True)
+        ]
+
+
+def summary(sentences: Sequence[str], scores: Sequence[float], share: float) -> Prediction:
+    """The best sentences in their order; of equals the earlier. At least one."""
+    count = max(1, math.ceil(share * len(sentences)))
+    best = sorted(sorted(range(len(sentences)), key=lambda i: (-scores[i], i))[:count])
+    text = " ".join(sentences[i] for i in best)
+    return {"prediction": text, "probabilities": list(scores), "sentences": best}

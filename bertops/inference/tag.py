@@ -1,0 +1,143 @@
+"""Tags for words: named entities."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bertops.inference.card import TaskCard
+from bertops.inference.forward import forward
+from bertops.inference.predict import probabilities
+from bertops.inference.reader import Example, Features, Prediction, Reader, group_by_row
+
+# L tokens of an input, W words, C tags
+
+
+@dataclass(frozen=True)
+class Entity:
+    """A named thing in a text."""
+
+    label: str
+    text: str
+    start: int
+    """Of its first character in the text."""
+    end: int
+    """After its last character."""
+    score: float
+    """Probability of its least certain word."""
+
+
+class TagReader(Reader):
+    """One tag for each word, read from the word's first token; long texts in windows."""
+
+    model_class = "AutoModelForTokenClassification"
+
+    def complete(self, example: Example, tokenizer: Any) -> Example:
+        """Words with their offsets, cut as the tokenizer cuts: at spaces, punctuation, and around
+        every Chinese character."""
+        if "words" in example:
+            return example
+        pieces = tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str(example["text"])
+        words, offsets = [word for word, _ in pieces], [place for _, place in pieces]
+        return {**example, "words": words, "offsets": offsets}
+
+    def encode(self, examples: Sequence[Example], tokenizer: Any, card: TaskCard) -> list[Features]:
+        """Token ids; `places` has the index of the word of each token, None for special ones."""
+        encoded = tokenizer(
+            [list(self.units(e)) for e in examples],
+            is_split_into_words=True,
+            truncation=True,
+            max_length=card.max_length,
+            stride=card.max_length // 4,
+            return_overflowing_tokens=True,
+            return_attention_mask=False,
+        )
+        ids = encoded["input_ids"]
+        types = encoded.get("token_type_ids") or [None] * len(ids)
+        rows = encoded["overflow_to_sample_mapping"]
+        return [Features(rows[i], ids[i], types[i], encoded.word_ids(i)) for i in range(len(ids))]
+
+    def units(self, example: Example) -> Sequence[str]:
+        """What is tagged."""
+        return example["words"]
+
+    def predict(
+        self,
+        model: Any,
+        features: Sequence[Features],
+        examples: Sequence[Example],
+        tokenizer: Any,
+        card: TaskCard,
+        precision: str = "auto",
+    ) -> list[Prediction]:
+        """`prediction`: a tag for each word; `probabilities`: that of each tag."""
+        found = []
+        for shares_WC in self.shares(model, features, examples, tokenizer, card, precision):
+            best = shares_WC.argmax(axis=1)
+            found.append(
+                {
+                    "prediction": [card.labels[i] for i in best],
+                    "probabilities": shares_WC.max(axis=1).tolist(),
+                }
+            )
+        return found
+
+    def shares(
+        self,
+        model: Any,
+        features: Sequence[Features],
+        examples: Sequence[Example],
+        tokenizer: Any,
+        card: TaskCard,
+        precision: str,
+    ) -> Iterator[np.ndarray]:
+        """Probabilities of the tags of every word, [W, C] for each example.
+
+        Windows are averaged. A word without a token, such as a lone control character, gets the
+        first tag.
+        """
+
+        def read(outputs: Any, lengths: Sequence[int]) -> list[np.ndarray]:
+            logits = outputs.logits.float().cpu().numpy()
+            return [row[:length] for row, length in zip(logits, lengths, strict=True)]
+
+        inputs = [f.inputs() for f in features]
+        logits = forward(model, inputs, tokenizer.pad_token_id, read, precision)
+        for example, group in zip(examples, group_by_row(features), strict=True):
+            sums_WC = np.zeros((len(self.units(example)), len(card.labels)))
+            for index in group:
+                for token, word in first_tokens(features[index].places):
+                    sums_WC[word] += logits[index][token]
+            sums_WC[~sums_WC.any(axis=1), 0] = 1e3
+            yield probabilities(sums_WC) if len(sums_WC) else sums_WC
+
+
+def first_tokens(words: Sequence[int | None]) -> Iterator[tuple[int, int]]:
+    """(token, word) for the first token of each word."""
+    before = None
+    for token, word in enumerate(words):
+        if word is not None and word != before:
+            yield token, word
+        before = word
+
+
+def entities(example: Example, found: Prediction) -> list[Entity]:
+    """The entities of a completed example. A tag I- that continues nothing begins one."""
+    spans: list[tuple[str, int, int]] = []
+    for index, tag in enumerate(found["prediction"]):
+        begin, _, label = tag.partition("-")
+        if not label:
+            continue
+        last = spans[-1] if spans else None
+        if begin == "I" and last and last[0] == label and last[2] == index:
+            spans[-1] = (label, last[1], index + 1)
+        else:
+            spans.append((label, index, index + 1))
+    return [_entity(example, found, *span) for span in spans]
+
+
+def _entity(example: Example, found: Prediction, label: str, first: int, end: int) -> Entity:
+    start, stop = example["offsets"][first][0], example["offsets"][end - 1][1]
+    score = min(found["probabilities"][first:end])
+    return Entity(label, example["text"][start:stop], start, stop, score)
