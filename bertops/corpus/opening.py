@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from typing import IO, Any
 
 CHUNK_BYTES = 1 << 18
-RATIO_FREE_BYTES = 64 << 20  # below this a high ratio is harmless, and common in dull text
+RATIO_FREE_BYTES = 16 << 20  # below this a high ratio is harmless, and common in dull text
 
 
 class Damaged(Exception):
