@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest, fisher_exact
+from scipy.stats import binomtest, hypergeom
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
@@ -46,8 +46,9 @@ def slice_gaps(answers: Answers, slices: SliceParams, params: CompareParams) -> 
     found, p_values = [], []
     for column, value, inside in cut(answers, slices):
         right, rest = answers.correct[inside], answers.correct[~inside]
-        table = [[right.sum(), (~right).sum()], [rest.sum(), (~rest).sum()]]
-        p_values.append(float(fisher_exact(table, alternative="less").pvalue))
+        # The exact test is a draw without replacement: so many right ones among so few.
+        drawn = (len(answers), int(answers.correct.sum()), len(right))
+        p_values.append(float(hypergeom.cdf(right.sum(), *drawn)))
         found.append((column, value, right, float(rest.mean())))
     return _judge(found, p_values, slices, params)
 

@@ -7,7 +7,7 @@ follows light and dark mode; its text stays text. The same numbers give the same
 import contextlib
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,6 +105,22 @@ def line_chart(
         axes.grid(axis="x", visible=False)
         axes.legend(loc="upper right", labelcolor=INK, bbox_to_anchor=(1, 0.93))
         text = "; ".join(f"{name} from {y[0]:.2f} to {y[-1]:.2f}" for name, _, y in lines)
+        return _svg(figure, title, text)
+
+
+def reliability_chart(bins: Sequence[Mapping[str, Any]], *, title: str) -> Markup:
+    """Accuracy over confidence, with intervals; honest confidence lies on the diagonal."""
+    with _drawing(height=3.4) as (figure, axes):
+        least = min(b["confidence"] for b in bins) - 0.05
+        axes.plot([least, 1], [least, 1], color=MUTED, linewidth=1.2, linestyle=(0, (4, 3)))
+        for b in bins:
+            x = b["confidence"]
+            axes.plot([x, x], [b["low"], b["high"]], color=SERIES[0], solid_capstyle="round")
+        xs, ys = [b["confidence"] for b in bins], [b["accuracy"] for b in bins]
+        axes.plot(xs, ys, "o", color=SERIES[0], markersize=8, markeredgecolor=SURFACE)
+        axes.set_xlabel("confidence of the model")
+        axes.set_ylabel("share of right answers")
+        text = "; ".join(f"at {x:.2f} right {y:.2f}" for x, y in zip(xs, ys, strict=True))
         return _svg(figure, title, text)
 
 

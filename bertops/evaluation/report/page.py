@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from bertops.evaluation.report.charts import Interval, interval_chart, line_chart
+from bertops.evaluation.report.charts import Interval, interval_chart, line_chart, reliability_chart
 from bertops.evaluation.report.content import MODELS, ReportContent, ReportInputs, gather
 from bertops.storage import write_text
 
@@ -28,6 +28,11 @@ def render_page(content: ReportContent) -> str:
             (name, split): _scores_chart(task, split)
             for name, task in content.tasks.items()
             for split in task["comparisons"]
+        },
+        "reliability": {
+            name: reliability_chart(task["calibration"]["bins"], title=f"Confidence of {name}")
+            for name, task in content.tasks.items()
+            if task["calibration"]
         },
     }
     template = _environment().get_template("report.html.j2")
