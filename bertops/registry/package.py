@@ -10,7 +10,7 @@ model.sig, export.sig          signatures of the package and of its export, with
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import distribution, version
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -146,7 +146,6 @@ def _plain_card(contents: Contents, card: TaskCard | None) -> str:
 
 
 def _license_text(license: str) -> str | None:
-    """The licence in full, where it is the one that bertops itself comes with."""
-    if license.lower() != "apache-2.0":
-        return None
-    return distribution("bertops").read_text("licenses/LICENSE")
+    """A licence in full, where we have its text."""
+    file = Path(__file__).parent / "licenses" / f"{license.lower()}.txt"
+    return file.read_text(encoding="utf-8") if file.is_file() else None
