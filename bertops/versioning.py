@@ -38,6 +38,14 @@ class DvcError(BertopsError):
         super().__init__(f"dvc {' '.join(arguments)} failed: {_first_error(output)}")
 
 
+class GitError(BertopsError):
+    """git refused what was asked of it."""
+
+    def __init__(self, arguments: Sequence[str], output: str) -> None:
+        self.arguments, self.output = tuple(arguments), output
+        super().__init__(f"git {' '.join(arguments[:2])} failed: {output.strip()}")
+
+
 class StageFailed(BertopsError):
     """A stage ended with an error of its own, which is repeated here with its exit code."""
 
@@ -147,6 +155,55 @@ def transfer(root: Path, direction: str, targets: Sequence[str] = ()) -> None:
     if not remotes(root):
         raise UsageError("no DVC remote is set; add one: dvc remote add --default NAME ADDRESS")
     _output(root, [direction, "--run-cache", *targets])
+
+
+def commit_lock(root: Path, prefix: str = "retrain") -> str | None:
+    """Commit dvc.lock, as it is now, to a branch of its own; nothing that is checked out moves.
+
+    Returns:
+        The branch, `prefix/` and the beginning of the lock's hash; None where the commit that is
+        checked out has this very dvc.lock.
+
+    Raises:
+        GitError: git refused.
+    """
+    digest = lock_hash(root)
+    if digest is None:
+        return None
+    blob = _git(root, "hash-object", "-w", "dvc.lock")
+    if blob == _git(root, "rev-parse", "--quiet", "--verify", "HEAD:dvc.lock", ok=(0, 1)):
+        return None
+    branch = f"{prefix}/{digest[:12]}"
+    with tempfile.TemporaryDirectory() as scratch:
+        index = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
+        _git(root, "read-tree", "HEAD", env=index)
+        _git(root, "update-index", "--add", "--cacheinfo", f"100644,{blob},dvc.lock", env=index)
+        tree = _git(root, "write-tree", env=index)
+    message = f"Retrain: dvc.lock {digest[:12]}"
+    commit = _git(root, "commit-tree", tree, "-p", "HEAD", "-m", message)
+    _git(root, "update-ref", f"refs/heads/{branch}", commit)
+    return branch
+
+
+def _git(
+    root: Path, *arguments: str, env: Mapping[str, str] | None = None, ok: tuple[int, ...] = (0,)
+) -> str:
+    """stdout of a git command."""
+    ran = subprocess.run(
+        ["git", *arguments],
+        cwd=root,
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        text=True,
+    )
+    if ran.returncode not in ok:
+        raise GitError(arguments, ran.stderr)
+    return ran.stdout.strip()
+
+
+def share_cache(checkout: Path, cache: Path) -> None:
+    """Let another checkout use the cache at `cache`, and find what it already holds."""
+    _output(checkout, ["cache", "dir", "--local", str(cache)])
 
 
 def remotes(root: Path) -> dict[str, str]:

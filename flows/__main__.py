@@ -1,31 +1,72 @@
-"""`python -m flows NAME`: one flow in this process; `bertops run` becomes this."""
+"""`python -m flows NAME [key=value ...]`: one flow in this process; `bertops run` becomes this."""
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from bertops.cli.failures import tell
+from bertops.cli.failures import end_on_sigterm, tell
 from bertops.cli.output import print_json
 from bertops.cli.summary import summarize
-from flows.pipeline import pipeline
+from bertops.errors import UsageError
+from flows.backfill import backfill
+from flows.deploy import deploy
+from flows.monitor import monitor
+from flows.pipeline import PipelineReport, pipeline
+from flows.promotion import promotion
+from flows.retrain import retrain
+
+FLOWS: Mapping[str, Any] = {
+    "pipeline": pipeline,
+    "retrain": retrain,
+    "promotion": promotion,
+    "monitor": monitor,
+    "backfill": backfill,
+}
+"""Flows by the name of their deployment."""
 
 
 def main() -> int:
     """Run a flow; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m flows", description=__doc__)
-    parser.add_argument("flow", choices=["pipeline"])
+    parser.add_argument("flow", choices=[*FLOWS, "deploy"])
+    parser.add_argument("parameters", nargs="*", metavar="key=value")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--dry-run", action="store_true")
     arguments = parser.parse_args()
+    end_on_sigterm()
     try:
-        report = pipeline(Path())
+        if arguments.flow == "deploy":
+            report = deploy(Path(), dry_run=arguments.dry_run)
+        else:
+            report = FLOWS[arguments.flow](**_parse(arguments.parameters))
     except BaseException as error:  # every ending gets its paragraph and its exit code
         return tell(error)
-    if arguments.json:
+    _show(report, arguments.json)
+    return _exit_code(report)
+
+
+def _parse(parameters: list[str]) -> dict[str, Any]:
+    """Parameters of a flow; a comma makes a list. Prefect checks them against their types."""
+    pairs = [text.partition("=") for text in parameters]
+    if bad := [key for key, sign, _ in pairs if not sign]:
+        raise UsageError(f"{bad[0]!r} is no parameter; write key=value")
+    return {key: value.split(",") if "," in value else value for key, _, value in pairs}
+
+
+def _show(report: Any, as_json: bool) -> None:
+    if as_json:
         print_json(report)
-    else:
+    elif isinstance(report, PipelineReport):
         ran = [found.stage for found in report.stages if found.outcome == "ran"]
         print(summarize(Path().resolve(), ran, len(report.stages), report.releases))
-    refused = [found for found in report.releases if found.refused]
+    else:
+        print(getattr(report, "sentence", report))
+
+
+def _exit_code(report: Any) -> int:
+    refused = [one for one in getattr(report, "releases", ()) if one.refused]
     return 3 if refused else 0
 
 

@@ -49,8 +49,16 @@ def pipeline(root: Path = Path()) -> PipelineReport:
     return PipelineReport(tuple(results), releases)
 
 
-def bring_up_to_date(root: Path) -> list[StageResult]:
-    """Run the stages in the order of dvc.yaml; ends by asking DVC whether all is up to date."""
+def bring_up_to_date(root: Path, until: str | None = None) -> list[StageResult]:
+    """Run the stages in the order of dvc.yaml; ends by asking DVC whether all is up to date.
+
+    Args:
+        until: name of the last stage to run; all when left out.
+
+    Raises:
+        StageFailed: a stage failed; those before it are done and need not run again.
+        StillStale: something changed while the stages ran.
+    """
     plan = graph.read(root)
     stale, locked = versioning.status(root), versioning.locked(root)
     moved: set[str] = set()
@@ -61,6 +69,8 @@ def bring_up_to_date(root: Path) -> list[StageResult]:
         results.append(reproduce(root, stage.address, stage.label, needed=needed))
         if results[-1].outcome == "ran":
             moved.add(stage.address)
+        if stage.name == until:
+            return results
     if moved and (left := versioning.status(root)):
         raise StillStale(left)
     return results

@@ -2,17 +2,15 @@
 
 import contextlib
 import importlib
-import signal
 import sys
 from pathlib import Path
-from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from bertops import __version__
 from bertops.cli import doctor, params, pipeline
-from bertops.cli.failures import tell
+from bertops.cli.failures import end_on_sigterm, tell
 
 app = typer.Typer(
     name="bertops",
@@ -53,14 +51,9 @@ for mounted in ("corpus", "registry", "inference"):
         app.add_typer(module.app, name=None if mounted == "inference" else mounted)
 
 
-def _on_sigterm(number: int, frame: FrameType | None) -> NoReturn:
-    """SIGTERM ends a command as Ctrl-C does: outputs are put away, exit code 130."""
-    raise KeyboardInterrupt
-
-
 def main() -> None:
     """Run the command line; every error becomes one paragraph and an exit code."""
-    signal.signal(signal.SIGTERM, _on_sigterm)
+    end_on_sigterm()
     try:
         sys.exit(typer.main.get_command(app).main(standalone_mode=False))
     except typer.TyperException as misuse:

@@ -2,8 +2,11 @@
 
 import errno
 import os
+import signal
 import sys
 import traceback
+from types import FrameType
+from typing import NoReturn
 
 from bertops.errors import BertopsError
 
@@ -50,3 +53,12 @@ def tell(error: BaseException) -> int:
     message, code = explain(error)
     print(f"{'refused' if code == 3 else 'error'}: {message}", file=sys.stderr)
     return code
+
+
+def end_on_sigterm() -> None:
+    """SIGTERM ends this process as Ctrl-C does: outputs are put away, exit code 130."""
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt

@@ -45,6 +45,30 @@ def quiet_environment(project: Path) -> dict[str, str]:
     }
 
 
+def flow(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="pipeline, retrain, promotion, monitor or backfill.")],
+    parameters: Annotated[
+        list[str] | None, typer.Argument(help="Its parameters, as key=value.")
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Run a flow in this process, as a worker would."""
+    _begin_flow(context.obj, name, [*(parameters or []), *(["--json"] if json else [])])
+
+
+def deploy(
+    context: typer.Context,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only tell what would change.")
+    ] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Apply flows/prefect.yaml to the Prefect server; what is gone from it is removed."""
+    flags = [*(["--dry-run"] if dry_run else []), *(["--json"] if json else [])]
+    _begin_flow(context.obj, "deploy", flags)
+
+
 def stage(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="Name of a stage of dvc.yaml.")],
@@ -106,5 +130,5 @@ def report(context: typer.Context) -> None:
 
 def add_to(app: typer.Typer) -> None:
     """Put these commands at the root of the command line."""
-    for command in (run, stage, stages, report):
+    for command in (run, stage, stages, report, flow, deploy):
         app.command()(command)

@@ -71,11 +71,7 @@ def dvc(project: Path, *arguments: str) -> str:
     ran = subprocess.run(
         [sys.executable, "-m", "dvc", *arguments],
         cwd=project,
-        env={
-            **os.environ,
-            **quiet(),
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        },
+        env=environment(project),
         capture_output=True,
         text=True,
     )

@@ -1,0 +1,78 @@
+"""Retrain: is there new data, and is it good? Then the pipeline; otherwise it says why not."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from bertops import graph, versioning
+from bertops.errors import BertopsError
+from flows.notify import notify
+from flows.pipeline import PipelineReport, bring_up_to_date, pipeline
+from flows.tasks import say
+
+LAST_GATE = "validate_corpus"
+"""The stage up to which data is prepared and judged, before anything is trained."""
+
+
+@dataclass(frozen=True)
+class RetrainReport:
+    """What a scheduled retrain came to."""
+
+    outcome: Literal["nothing new", "data refused", "trained"]
+    why: str
+    pipeline: PipelineReport | None = None
+    branch: str | None = None
+    """Where the new dvc.lock waits for review; never the branch that is checked out."""
+
+
+@flow(name="retrain")
+def retrain(root: Path = Path(), publish: bool = True) -> RetrainReport:
+    """Bring the data up to date, and train on it if it is new and passes its gates.
+
+    Args:
+        publish: put the new dvc.lock on a branch of its own, and push what was made when a DVC
+            remote is set.
+    """
+    root = root.resolve()
+    report = _retrain(root, publish)
+    notify(f"retrain: {report.outcome}", report.why)
+    say(f"retrain: {report.outcome}: {report.why}")
+    return report
+
+
+def _retrain(root: Path, publish: bool) -> RetrainReport:
+    news = what_is_new(root)
+    if not news:
+        return RetrainReport("nothing new", "every stage is up to date with its inputs")
+    try:
+        bring_up_to_date(root, until=LAST_GATE)
+    except versioning.StageFailed as failure:
+        return RetrainReport("data refused", str(failure))
+    report = pipeline(root)
+    branch = keep(root) if publish else None
+    return RetrainReport("trained", "; ".join(news), report, branch)
+
+
+def what_is_new(root: Path) -> list[str]:
+    """Why a run has something to do, one reason per stage; empty when it has not."""
+    found = graph.states(graph.read(root), versioning.status(root), versioning.locked(root))
+    return [
+        f"{one.stage.label} {'; '.join(one.why) or one.state}"
+        for one in found
+        if one.state in ("stale", "never run")
+    ]
+
+
+@task(name="keep", cache_policy=NO_CACHE, retries=2, retry_delay_seconds=30)
+def keep(root: Path) -> str | None:
+    """Put dvc.lock on a branch for review, and push outputs where there is a remote."""
+    try:
+        if versioning.remotes(root):
+            versioning.transfer(root, "push")
+        return versioning.commit_lock(root)
+    except BertopsError as error:
+        say(f"keep: {error}")
+        raise
