@@ -87,6 +87,11 @@ def ingest(source: SourceParams, target: Path, quarantine: Path, root: Path) -> 
     return _report(source, counts)
 
 
+def documents(source: SourceParams, root: Path) -> Iterator[dict[str, Any]]:
+    """Rows of table RAW that `ingest` would write; what it would set aside is left out."""
+    return _documents(source, root, _Counts(), [])
+
+
 def _documents(
     source: SourceParams, root: Path, counts: _Counts, faults: list[dict[str, Any]]
 ) -> Iterator[dict[str, Any]]:
