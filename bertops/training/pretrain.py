@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import PreTrainedModel
 
 from bertops.errors import UsageError
@@ -136,7 +135,7 @@ def pretrain(
     refuse_too_few(source.count, params.training, world.size)
     origin = origin or params.model.init_from
     folder = checkpoints / run_key(source, held_out, params, origin)
-    run = _prepare(source, held_out, folder, params, origin, tracker, device, world)
+    run = prepare(source, held_out, folder, params, tracker, origin, world)
     tracker.log_params(params.model_dump())
     train(run)
     if world.leads:
@@ -161,16 +160,23 @@ def run_key(
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _prepare(
+def prepare(
     source: Source,
     held_out: Source,
     folder: Path,
     params: PretrainParams,
-    origin: str | Path | None,
     tracker: Tracker,
-    device: torch.device,
-    world: World,
+    origin: str | Path | None = None,
+    world: World | None = None,
 ) -> Run:
+    """A run that is ready for its next step: the first, or the one after its newest checkpoint.
+
+    Args:
+        folder: the run's checkpoints, as `run_key` names it.
+        origin: model to carry on from; None is fresh weights.
+        world: the processes that train together; by default this one alone.
+    """
+    device, world = this_device(), world or World()
     training, masking = params.training, params.pretraining.masking
     pairs = params.pretraining.objective == "mlm_nsp"
     if origin is None:
