@@ -70,12 +70,12 @@ class _VocabularyLoss(torch.autograd.Function):
         loss = torch.zeros((), device=hidden_PD.device)
         for first in range(0, len(labels_P), size):
             h, labels = hidden_PD[first : first + size], labels_P[first : first + size]
+            counts_C1 = (labels != IGNORE_INDEX)[:, None].to(dtype)
             gradient_CV = torch.softmax(torch.addmm(small_V, h, small_VD.t()), dim=-1)
-            loss += _subtract_labels(gradient_CV, labels)
-            torch.mm(gradient_CV, small_VD, out=d_hidden_PD[first : first + size])
-            d_weight_VD = _plus(d_weight_VD, torch.mm(gradient_CV.t(), h))
-            ones = torch.ones(1, len(labels), dtype=dtype, device=h.device)
-            d_bias_V = _plus(d_bias_V, torch.mm(ones, gradient_CV)[0])
+            loss += _subtract_labels(gradient_CV, labels, counts_C1[:, 0])
+            d_hidden_PD[first : first + size] = torch.mm(gradient_CV, small_VD) * counts_C1
+            d_weight_VD = _plus(d_weight_VD, torch.mm(gradient_CV.t(), h * counts_C1))
+            d_bias_V = _plus(d_bias_V, torch.mm(counts_C1.t(), gradient_CV)[0])
         ctx.has_bias = bias_V is not None
         ctx.save_for_backward(d_hidden_PD, d_weight_VD, d_bias_V)
         return loss
@@ -87,16 +87,18 @@ class _VocabularyLoss(torch.autograd.Function):
         return d_hidden_PD * scale, d_weight_VD * scale, d_bias_V, None
 
 
-def _subtract_labels(softmax_CV: Tensor, labels_C: Tensor) -> Tensor:
-    """Turn softmax into the gradient of the scores, in place; returns the sum of the losses."""
-    counts_C1 = (labels_C != IGNORE_INDEX)[:, None]
-    places_C1 = labels_C.clamp_min(0)[:, None]
-    right_C1 = softmax_CV.gather(1, places_C1)
-    softmax_CV.scatter_(1, places_C1, right_C1 - 1)
-    softmax_CV.mul_(counts_C1)
+def _subtract_labels(softmax_CV: Tensor, labels_C: Tensor, counts_C: Tensor) -> Tensor:
+    """Turn softmax into the gradient of the scores, in place; returns the sum of the losses.
+
+    Rows without a label are left to be weighted with `counts_C`: on matrices of width D that is
+    far less work than here.
+    """
+    rows_C, places_C = torch.arange(len(labels_C), device=labels_C.device), labels_C.clamp_min(0)
+    right_C = softmax_CV[rows_C, places_C]
+    softmax_CV[rows_C, places_C] = right_C - 1
     # The smallest normal number keeps a hopeless guess finite: its loss is 87.
-    losses_C1 = -right_C1.float().clamp_min(torch.finfo(torch.float32).tiny).log()
-    return (losses_C1 * counts_C1).sum()
+    losses_C = -right_C.float().clamp_min(torch.finfo(torch.float32).tiny).log()
+    return (losses_C * counts_C).sum()
 
 
 def _plus(total: Tensor | None, part: Tensor) -> Tensor:
