@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -40,7 +41,17 @@ class Version:
     @property
     def content(self) -> str:
         """Hash of the model directory."""
-        return self.tags.get("bertops.content", "")
+        return self._hash("bertops.content")
+
+    @property
+    def package(self) -> str:
+        """Hash of all its files, the model's and those beside it."""
+        return self._hash("bertops.package")
+
+    def _hash(self, tag: str) -> str:
+        """A tag that is a hash, or nothing: tags name folders, and anybody may write them."""
+        value = self.tags.get(tag, "")
+        return value if re.fullmatch("[0-9a-f]{64}", value) else ""
 
 
 class VersionMissing(BertopsError):

@@ -11,7 +11,6 @@ from bertops.registry.events import Event, State
 from bertops.registry.export import sign_package
 from bertops.registry.history import new_event, record
 from bertops.registry.package import Contents, build_package
-from bertops.registry.resolve import PACKAGE_TAG
 from bertops.storage import hash_tree
 
 IDENTITY = ("bertops.git_commit", "bertops.dvc_lock", "bertops.content")
@@ -134,7 +133,7 @@ def _upload(
         build_package(package, model_dir, contents)
         if signing_key is not None:
             sign_package(package, signing_key, Path(folder))
-        tags = dict(tags) | {PACKAGE_TAG: hash_tree(package)}
+        tags = dict(tags) | {"bertops.package": hash_tree(package)}
         client.log_model_artifacts(model.model_id, str(package))
     client.finalize_logged_model(model.model_id, "READY")
     for metric, value in facts.metrics.items():

@@ -12,9 +12,6 @@ from bertops.storage import hash_tree, write_whole
 
 ADDRESS = re.compile(r"models:/(?P<name>[^/@:]+)(?:/(?P<number>\d+)|@(?P<alias>[\w.-]+))")
 
-PACKAGE_TAG = "bertops.package"
-"""Tag of a version: hash of all its files, the model's and those beside it."""
-
 
 class ContentChanged(BertopsError):
     """The files of a version are not those that were registered."""
@@ -70,7 +67,7 @@ def fetch(registry: Registry, version: Version, cache: Path) -> Path:
         ModelRefused: they hold what could run, or climb out of their place.
         SignatureRefused: a public key is set, and it did not sign these files.
     """
-    local = cache / version.name / f"{version.number}-{version.content[:16]}"
+    local = cache / version.name / f"{version.number}-{version.package[:32]}"
     if not local.is_dir():
         with write_whole(local) as partial:
             _download(registry, version, partial)
@@ -81,8 +78,7 @@ def fetch(registry: Registry, version: Version, cache: Path) -> Path:
 
 def check_fetched(registry: Registry, version: Version, package: Path) -> None:
     """Make sure that a package is the registered one and fit to load; raises as `fetch`."""
-    for place, tag in ((package / MODEL, "bertops.content"), (package, PACKAGE_TAG)):
-        expected = version.tags.get(tag, "")
+    for place, expected in ((package / MODEL, version.content), (package, version.package)):
         found = hash_tree(place) if place.exists() else "nothing"
         if found != expected:
             raise ContentChanged(version, place, expected, found)

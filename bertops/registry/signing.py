@@ -3,7 +3,7 @@
 Signatures are those of sigstore's model-signing with an elliptic-curve key: they need no network,
 and its own command line verifies them as well:
 
-    model_signing verify key DIR --signature DIR/model.sig --public-key public.pem
+    model_signing verify key DIR --signature DIR/model.sig --public_key public.pem
 """
 
 import os

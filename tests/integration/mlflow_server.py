@@ -78,14 +78,15 @@ def mlflow_server(folder: Path, backend: str, workers: int = 2) -> Iterator[str]
         )
     address = f"http://127.0.0.1:{port}"
     try:
-        _wait_for(f"{address}/health", process, folder / "server.log")
+        wait_for(f"{address}/health", process, folder / "server.log")
         yield address
     finally:
         os.killpg(process.pid, 15)
         process.wait(30)
 
 
-def _wait_for(url: str, process: subprocess.Popen, log: Path) -> None:
+def wait_for(url: str, process: subprocess.Popen, log: Path) -> None:
+    """Wait until a server answers 200; fails the test with its log when it ends or never does."""
     deadline = time.monotonic() + 240
     while time.monotonic() < deadline:
         if process.poll() is not None:

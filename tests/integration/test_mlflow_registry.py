@@ -2,7 +2,6 @@
 
 import pytest
 
-from bertops.evaluation.compare import Comparison
 from bertops.inference.load import ModelRefused, load
 from bertops.inference.readers import predict
 from bertops.registry.client import Registry, VersionMissing
@@ -23,6 +22,7 @@ from bertops.storage import hash_tree
 from bertops.tracking.mlflow_tracker import MLflowTracker
 from bertops.tracking.store import open_store
 from tests.integration.mlflow_models import tiny_model
+from tests.unit.registry.comparisons import comparison
 
 PARAMS = RegistryParams()
 
@@ -50,19 +50,20 @@ def facts(lock="lock-1", **more):
     return Facts(lineage=lineage, **more)
 
 
-def against_champion(verdict):
-    return Comparison(
-        "candidate", "champion", "accuracy", 1000, 0.8, 0.78, 0.02, 0.01, 0.03, 0.01, verdict, None
-    )
-
-
 def good(champion, verdict="better"):
-    comparison = against_champion(verdict) if champion else None
-    control = against_champion("not worse")
+    """Evidence that passes every gate, but for the comparison with the champion."""
     return Evidence(
-        "accuracy", 0.8, 0.78, 0.82, 1000, 0.5, against_control=control,
-        against_champion=comparison, slices=(), leaked=0,
-    )  # fmt: skip
+        score="accuracy",
+        value=0.82,
+        low=0.80,
+        high=0.84,
+        documents=1000,
+        floor=0.5,
+        against_control=comparison("not worse"),
+        against_champion=comparison(verdict) if champion else None,
+        slices=(),
+        leaked=0,
+    )
 
 
 def registered(registry, name, folder, seed):

@@ -138,6 +138,18 @@ def test_a_version_whose_address_climbs_is_refused(registry, tmp_path, source):
     assert not list(tmp_path.rglob("passwd"))
 
 
+@pytest.mark.parametrize("tag", ["../../evil", "", "0" * 63 + "/"])
+def test_a_tag_that_is_no_hash_never_becomes_a_path(registry, tmp_path, tag):
+    name = f"tagged-{len(tag)}"
+    registry.client.create_registered_model(name)
+    tags = {"bertops.content": tag, "bertops.package": tag}
+    registry.client.create_model_version(name, str(tmp_path), tags=tags)
+    version = registry.version(name, 1)
+    assert (version.content, version.package) == ("", "")
+    with pytest.raises(ContentChanged):
+        resolve(registry, f"models:/{name}/1", tmp_path / "cache")
+
+
 def test_a_rollback_to_a_tampered_version_changes_nothing(registry, keys, tmp_path):
     for seed in (1, 2):
         model = tiny_model(tmp_path / f"model-{seed}", seed=seed)

@@ -2,19 +2,11 @@ from dataclasses import replace
 
 import pytest
 
-from bertops.evaluation.compare import Comparison
 from bertops.evaluation.slices import Slice
 from bertops.registry import gates
 from bertops.registry.gates import Evidence, GateResult, run_gate, run_gates
 from bertops.registry.params import GateParams
-
-
-def comparison(verdict, difference=0.02, low=0.01, high=0.03):
-    return Comparison(
-        "new", "old", "accuracy", 1000, 0.8 + difference, 0.8, difference, low, high, 0.015,
-        verdict, None,
-    )  # fmt: skip
-
+from tests.unit.registry.comparisons import comparison
 
 GOOD = Evidence(
     score="accuracy",
