@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from bertops.evaluation.answers import Answers, PredictionTable
+from bertops.evaluation.answers import Answers, PredictionTable, as_values
 from bertops.evaluation.compare import Comparison, compare
 from bertops.evaluation.measure import measure
-from bertops.evaluation.scores import SCORES, Score
+from bertops.evaluation.scores.base import Score
+from bertops.evaluation.scores.table import score_named, scores_for
 from bertops.evaluation.slices import compare_slices
+from bertops.evaluation.tasks import floor_model
 from bertops.inference.load import load as load_model
 from bertops.inference.readers import ask
 from bertops.params import Params
@@ -50,14 +52,18 @@ class Exam:
         """The exam of a task, from what fine-tuning left."""
         report = read_json(paths.report("finetune", task))
         table = PredictionTable.read(
-            paths.predictions(task), paths.task_data(task), tuple(report["labels"])
+            paths.predictions(task),
+            paths.task_data(task),
+            tuple(report["labels"]),
+            classified=report["kind"] == "classification",
         )
+        shipped = table.answers("pretrained", report["best_seed"], "test")
         return cls(
             task=task,
             test=paths.task_data(task) / "test.parquet",
-            score=SCORES[report["metric"]],
+            score=score_named(report["metric"], scores_for(report["kind"], shipped)),
             table=table,
-            shipped=table.answers("pretrained", report["best_seed"], "test"),
+            shipped=shipped,
             content=hash_tree(paths.task_model(task)),
         )
 
@@ -74,19 +80,22 @@ def gather_evidence(
     candidate = answers_of(paths, registry, registry.version(task, version), exam)
     (measured,) = measure([[candidate]], [exam.score], params.evaluation.compare)
     against_champion = slices = None
+    floor = floor_model(exam.table.models)
     if champion is not None:
         rival = answers_of(paths, registry, registry.version(task, champion), exam)
         # One model against one model: what is promoted is the shipped seed alone.
         against_champion = _compare([candidate], [rival], exam, params)
         rules = params.evaluation
-        slices = tuple(compare_slices(candidate, rival, rules.slices, rules.compare))
+        slices = ()  # only right or wrong answers can be compared slice by slice
+        if candidate.classes:
+            slices = tuple(compare_slices(candidate, rival, rules.slices, rules.compare))
     return Evidence(
         score=exam.score.name,
         value=measured.value,
         low=measured.low,
         high=measured.high,
         documents=measured.documents,
-        floor=exam.score.of(exam.table.answers("majority", 0, "test")),
+        floor=exam.score.of(exam.table.answers(floor, 0, "test")) if floor else None,
         higher_is_better=exam.score.higher_is_better,
         against_control=_against_control(exam, candidate, params),
         against_champion=against_champion,
@@ -130,6 +139,8 @@ def _ask(model: Path, exam: Exam) -> pl.DataFrame:
 
 def _read(kept: Path, model: str, exam: Exam) -> Answers:
     found = pl.read_parquet(kept)
+    if not exam.shipped.classes:
+        return replace(exam.shipped, model=model, predicted=as_values(found["prediction"]))
     ids = {label: i for i, label in enumerate(exam.table.labels)}
     return replace(
         exam.shipped,

@@ -227,6 +227,7 @@ def _task_input(paths: Paths, name: str) -> "TaskInput":
     decided = read_json(paths.report("finetune", name))
     return TaskInput(
         name=name,
+        kind=decided["kind"],
         predictions=paths.predictions(name),
         data=paths.task_data(name),
         labels=tuple(decided["labels"]),

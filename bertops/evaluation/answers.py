@@ -41,16 +41,21 @@ class Answers:
     seed: int
     split: str
     ids: NDArray[np.str_]
-    gold: NDArray[np.int64]
-    """Class ids, 0 to the number of classes - 1."""
-    predicted: NDArray[np.int64]
+    gold: NDArray
+    """Class ids, 0 to the number of classes - 1; for other kinds of task what they speak."""
+    predicted: NDArray
     probabilities: NDArray[np.float64]
-    """Shape [n, classes]; rows sum to 1."""
+    """Shape [n, classes], rows sum to 1; [n, 0] where the task has no classes."""
     columns: dict[str, NDArray] = field(default_factory=dict)
     """What else is known of each document, such as its length: what slices are cut by."""
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def classes(self) -> int:
+        """Number of classes; 0 where answers are not right or wrong."""
+        return self.probabilities.shape[1]
 
     @property
     def correct(self) -> NDArray[np.bool_]:
@@ -72,22 +77,30 @@ class Answers:
 
 
 class PredictionTable:
-    """All predictions of one classification task."""
+    """All predictions of one task."""
 
-    def __init__(self, frame: pl.DataFrame, labels: Sequence[str], place: Path) -> None:
+    def __init__(
+        self, frame: pl.DataFrame, labels: Sequence[str], place: Path, classified: bool = True
+    ) -> None:
         missing = [name for name in NEEDED if name not in frame.columns]
         if missing:
             raise PredictionsBroken(place, f"no column {', '.join(missing)}")
         self.labels, self.place = tuple(labels), place
-        self._frame = _as_class_ids(frame, self.labels, place)
+        # One label of several: a name or an id. Label sets are lists, and other kinds have no
+        # probabilities that belong to `labels`.
+        self._classes = classified and not isinstance(frame["label"].dtype, pl.List)
+        self._frame = _as_class_ids(frame, self.labels, place) if self._classes else frame
 
     @classmethod
-    def read(cls, place: Path, data: Path, labels: Sequence[str]) -> "PredictionTable":
+    def read(
+        cls, place: Path, data: Path, labels: Sequence[str], classified: bool = True
+    ) -> "PredictionTable":
         """Read every shard in a folder.
 
         Args:
             data: the splits that were predicted on; their columns are what slices are cut by.
             labels: names of the classes in the order of the probabilities.
+            classified: whether the task is a classification.
 
         Raises:
             PredictionsBroken: no shards, a column is missing, or a label is not in `labels`.
@@ -96,7 +109,7 @@ class PredictionTable:
         if not shards:
             raise PredictionsBroken(place, "no *.parquet there")
         frames = [_with_columns_of(shard, data / shard.name) for shard in shards]
-        return cls(pl.concat(frames, how="diagonal"), labels, place)
+        return cls(pl.concat(frames, how="diagonal_relaxed"), labels, place, classified)
 
     @property
     def models(self) -> list[str]:
@@ -125,7 +138,9 @@ class PredictionTable:
         where = f"model {model}, seed {seed}, split {split}"
         if rows.is_empty():
             raise PredictionsBroken(self.place, f"no predictions of {where}")
-        probabilities = _matrix(rows["probabilities"], len(self.labels))
+        probabilities = np.empty((len(rows), 0))
+        if self._classes:
+            probabilities = _matrix(rows["probabilities"], len(self.labels))
         if not np.isfinite(probabilities).all():
             raise PredictionsBroken(self.place, f"a probability of {where} is not a number")
         return Answers(
@@ -133,14 +148,10 @@ class PredictionTable:
             seed,
             split,
             rows["document_id"].to_numpy().astype(str),
-            rows["label"].to_numpy(),
-            rows["prediction"].to_numpy(),
+            as_values(rows["label"]),
+            as_values(rows["prediction"]),
             probabilities,
-            {
-                name: rows[name].to_numpy()
-                for name in rows.columns
-                if name not in (*NEEDED, "split")
-            },
+            {name: as_values(rows[name]) for name in rows.columns if name not in NEEDED},
         )
 
     def of_all_seeds(self, model: str, split: str) -> list[Answers]:
@@ -181,3 +192,12 @@ def _as_class_ids(frame: pl.DataFrame, labels: tuple[str, ...], place: Path) -> 
 
 def _matrix(column: pl.Series, classes: int) -> NDArray[np.float64]:
     return column.cast(pl.Array(pl.Float64, classes)).to_numpy()
+
+
+def as_values(column: pl.Series) -> NDArray:
+    """Numbers as numbers; texts and lists as Python objects."""
+    if column.dtype.is_numeric():
+        return column.to_numpy()
+    values = np.empty(len(column), dtype=object)
+    values[:] = column.to_list()
+    return values

@@ -17,7 +17,7 @@ from statsmodels.stats.proportion import proportion_confint
 from bertops.evaluation.answers import Answers
 from bertops.evaluation.bootstrap import interval, resampled_sums
 from bertops.evaluation.params import CompareParams
-from bertops.evaluation.scores import BRIER, ECE
+from bertops.evaluation.scores.classification import BRIER, ECE
 
 TINY = 1e-12  # probabilities of 0 have no logarithm
 DIAGRAM_BINS = 10

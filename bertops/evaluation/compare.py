@@ -16,7 +16,7 @@ from bertops.errors import BertopsError
 from bertops.evaluation.answers import Answers
 from bertops.evaluation.bootstrap import interval, resampled_sums
 from bertops.evaluation.params import CompareParams
-from bertops.evaluation.scores import Score
+from bertops.evaluation.scores.base import Score
 
 Verdict = Literal["better", "worse", "not worse", "inconclusive"]
 
@@ -62,6 +62,8 @@ class Comparison:
     verdict: Verdict
     mcnemar: McNemar | None
     """Of the first seed given on each side; only where answers are right or wrong."""
+    scale: float = 1
+    """A hundredth of it is a point."""
 
 
 def compare(
@@ -99,8 +101,9 @@ def compare(
         low=low,
         high=high,
         detectable=detectable,
-        verdict=judge(difference, low, high, detectable, params),
-        mcnemar=mcnemar(first[0], second[0]),
+        verdict=judge(difference, low, high, detectable, params, score.scale),
+        mcnemar=mcnemar(first[0], second[0]) if first[0].classes else None,
+        scale=score.scale,
     )
 
 
@@ -130,9 +133,14 @@ def minimum_detectable_effect(standard_error: float, params: CompareParams) -> f
 
 
 def judge(
-    difference: float, low: float, high: float, detectable: float, params: CompareParams
+    difference: float,
+    low: float,
+    high: float,
+    detectable: float,
+    params: CompareParams,
+    scale: float = 1,
 ) -> Verdict:
-    """What may be said of a difference.
+    """What may be said of a difference; `scale` is what a perfect score would be.
 
     A win that is smaller than what an underpowered test can find is likelier luck, and too large
     where it is true (Gelman and Carlin 2014, "type M error"): it is inconclusive. A loss is
@@ -140,12 +148,12 @@ def judge(
     """
     if high < 0:
         return "worse"
-    underpowered = detectable > params.detectable and difference < detectable
+    underpowered = detectable > params.detectable * scale and difference < detectable
     if underpowered:
         return "inconclusive"
     if low > 0:
         return "better"
-    return "not worse" if low > -params.margin else "inconclusive"
+    return "not worse" if low > -params.margin * scale else "inconclusive"
 
 
 def mcnemar(first: Answers, second: Answers) -> McNemar:
@@ -157,20 +165,21 @@ def mcnemar(first: Answers, second: Answers) -> McNemar:
     return McNemar(only_first, only_second, float(p_value))
 
 
-def explain(comparison: Comparison, *, what: str, points: bool = True) -> str:
+def explain(comparison: Comparison, *, what: str) -> str:
     """The comparison as a sentence: "pretraining pays: +1.8 points [0.4, 3.1]".
 
     Args:
         what: the claim that a verdict of "better" confirms.
-        points: print hundredths of the metric; otherwise its own unit.
     """
-    scale, unit = (100, " points") if points else (1, "")
     c = comparison
-    numbers = f"{c.difference * scale:+.1f}{unit} [{c.low * scale:.1f}, {c.high * scale:.1f}]"
-    detectable = f"smallest effect this test can find: {c.detectable * scale:.1f}{unit}"
+    difference, low, high, detectable = (
+        100 * x / c.scale for x in (c.difference, c.low, c.high, c.detectable)
+    )
+    numbers = f"{difference:+.1f} points [{low:.1f}, {high:.1f}]"
+    smallest = f"smallest effect this test can find: {detectable:.1f} points"
     return {
         "better": f"{what}: {numbers}",
         "worse": f"the opposite of '{what}': {numbers}",
-        "not worse": f"not '{what}', but no loss: {numbers}; {detectable}",
-        "inconclusive": f"not yet '{what}': inconclusive, {numbers}; {detectable}",
+        "not worse": f"not '{what}', but no loss: {numbers}; {smallest}",
+        "inconclusive": f"not yet '{what}': inconclusive, {numbers}; {smallest}",
     }[c.verdict]

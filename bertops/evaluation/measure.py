@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from bertops.evaluation.answers import Answers
 from bertops.evaluation.bootstrap import interval, resampled_sums
 from bertops.evaluation.params import CompareParams
-from bertops.evaluation.scores import Score
+from bertops.evaluation.scores.base import Score
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,12 @@ class CompareParams(Section):
     margin: float = Field(
         0.01,
         ge=0,
-        description="Loss, in units of the metric, that still counts as 'not worse'.",
+        description="Loss, as a share of a perfect score, that still counts as 'not worse'.",
     )
     detectable: float = Field(
         0.03,
         gt=0,
-        description="Where the minimum detectable effect exceeds this, in units of the metric, a "
+        description="Where the minimum detectable effect exceeds this share of a perfect score, a "
         "comparison is underpowered, and a difference smaller than that effect is inconclusive.",
     )
     seed: int = Field(0, ge=0, description="Decides which documents each bootstrap round draws.")

@@ -14,7 +14,8 @@ from bertops.evaluation.compare import Comparison, compare, explain
 from bertops.evaluation.contamination import Contamination, Overlap
 from bertops.evaluation.measure import Measured, confusion_matrix, measure, representative_first
 from bertops.evaluation.params import EvaluationParams
-from bertops.evaluation.scores import SCORES, Score, scores_for
+from bertops.evaluation.scores.base import Score
+from bertops.evaluation.scores.table import score_named, scores_for
 from bertops.evaluation.slices import Slice, slice_gaps
 
 CANDIDATE = "pretrained"
@@ -24,7 +25,20 @@ CLAIMS = {
     "tfidf": "beats TF-IDF + linear model",
     "majority": "beats the majority class",
 }
-"""What a verdict of "better" than each baseline means."""
+
+
+FLOORS = ("majority", "mean", "frequent_tag", "copy", "lead", "tfidf")
+"""Baselines that know the least, by the kind of task; the first that was predicted counts."""
+
+
+def floor_model(models: Sequence[str]) -> str | None:
+    """The baseline that knows the least; None where there is none."""
+    return next((name for name in FLOORS if name in models), None)
+
+
+def claim(baseline: str) -> str:
+    """What a verdict of "better" than a baseline means."""
+    return CLAIMS.get(baseline, f"beats {baseline.replace('_', ' ')}")
 
 
 @dataclass(frozen=True)
@@ -32,6 +46,8 @@ class TaskInput:
     """Where the results of one task lie, and what fine-tuning decided."""
 
     name: str
+    kind: str
+    """classification, regression, tagging, ..."""
     predictions: Path
     data: Path
     """The splits that were predicted on."""
@@ -59,6 +75,7 @@ class CleanScore:
 class TaskResult:
     """What was found about one task."""
 
+    kind: str
     labels: tuple[str, ...]
     metric: str
     seed: int
@@ -105,7 +122,7 @@ class TaskResult:
         """One row for each test document: `gold` and `predicted`, as `dvc plots` wants them."""
         return [
             {"gold": gold, "predicted": predicted}
-            for gold, counts in zip(self.labels, self.confusion["test"], strict=True)
+            for gold, counts in zip(self.labels, self.confusion.get("test", ()), strict=False)
             for predicted, count in zip(self.labels, counts, strict=True)
             for _ in range(count)
         ]
@@ -139,28 +156,35 @@ def evaluate_task(
         PredictionsBroken: the shards do not hold what they should.
         NotTheSameDocuments: models were predicted on different documents.
     """
-    table = PredictionTable.read(task.predictions, task.data, task.labels)
-    score = SCORES[task.metric]
+    table = PredictionTable.read(
+        task.predictions, task.data, task.labels, task.kind == "classification"
+    )
+    scores = scores_for(task.kind, table.answers(CANDIDATE, task.seed, "test"))
+    score = score_named(task.metric, scores)
     slices = [split for split in table.splits if split not in ("validation", "test")]
     answers = {split: _answers(table, split, score, task.seed) for split in ("test", *slices)}
     shipped = {split: models[CANDIDATE][0] for split, models in answers.items()}
     comparisons = {
         split: _against_baselines(models, score, params) for split, models in answers.items()
     }
+    classified = shipped["test"].classes > 0
     return TaskResult(
+        kind=task.kind,
         labels=task.labels,
         metric=task.metric,
         seed=task.seed,
         measured=tuple(
             measured
             for models in answers.values()
-            for measured in measure(list(models.values()), scores_for(task.labels), params.compare)
+            for measured in measure(list(models.values()), scores, params.compare)
         ),
         comparisons=comparisons,
-        findings={c.second: explain(c, what=CLAIMS[c.second]) for c in comparisons["test"]},
-        confusion={split: confusion_matrix(a).tolist() for split, a in shipped.items()},
-        slices=tuple(slice_gaps(shipped["test"], params.slices, params.compare)),
-        calibration=_calibrate(table, shipped["test"], params),
+        findings={c.second: explain(c, what=claim(c.second)) for c in comparisons["test"]},
+        confusion={s: confusion_matrix(a).tolist() for s, a in shipped.items() if classified},
+        slices=tuple(
+            slice_gaps(shipped["test"], params.slices, params.compare) if classified else ()
+        ),
+        calibration=_calibrate(table, shipped["test"], params) if classified else None,
         contamination={
             split: _clean_score(a, contamination[split], score)
             for split, a in shipped.items()
@@ -184,10 +208,9 @@ def _answers(
 def _against_baselines(
     models: Mapping[str, Sequence[Answers]], score: Score, params: EvaluationParams
 ) -> tuple[Comparison, ...]:
+    baselines = sorted(set(models) - {CANDIDATE}, key=lambda name: (name != "control", name))
     return tuple(
-        compare(models[CANDIDATE], models[baseline], score, params.compare)
-        for baseline in CLAIMS
-        if baseline in models
+        compare(models[CANDIDATE], models[name], score, params.compare) for name in baselines
     )
 
 

@@ -52,17 +52,22 @@ def _environment() -> jinja2.Environment:
         "number": lambda value: f"{value:,}",
         "percent": lambda value: f"{100 * value:.1f} %",
         "points": lambda value: f"{100 * value:+.1f}",
-        "model": lambda name: MODELS.get(name, name),
+        "model": _name,
     }
     environment.globals["style"] = Markup((TEMPLATES / "report.css").read_text(encoding="utf-8"))
     return environment
 
 
+def _name(model: str) -> str:
+    return MODELS.get(model, model.replace("_", " "))
+
+
 def _scores_chart(task: Mapping[str, Any], split: str) -> Markup:
     """The deciding score of every model on one split."""
-    order = list(MODELS)
+    present = {m["model"] for m in task["measured"]}
+    order = [*MODELS, *sorted(present - set(MODELS))]
     rows = [
-        Interval(MODELS.get(m["model"], m["model"]), m["value"], m["low"], m["high"], series)
+        Interval(_name(model), m["value"], m["low"], m["high"], min(series, 3))
         for series, model in enumerate(order)
         for m in task["measured"]
         if (m["model"], m["split"], m["score"]) == (model, split, task["metric"])

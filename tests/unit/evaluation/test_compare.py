@@ -14,7 +14,7 @@ from bertops.evaluation.compare import (
     minimum_detectable_effect,
 )
 from bertops.evaluation.params import CompareParams
-from bertops.evaluation.scores import ACCURACY, F1_MACRO, LOG_LOSS
+from bertops.evaluation.scores.classification import ACCURACY, F1_MACRO, LOG_LOSS
 from tests.unit.evaluation.conftest import Guess
 
 

@@ -1,12 +1,17 @@
 """Every score equals the one of scikit-learn, on the whole and on resampled documents."""
 
+from typing import Any
+
 import numpy as np
+import polars as pl
 import pytest
 import sklearn.metrics as reference
 
-from bertops.evaluation.answers import Answers
+from bertops import metrics
+from bertops.evaluation.answers import Answers, as_values
 from bertops.evaluation.bootstrap import MULTINOMIAL_LIMIT, interval, resampled_sums
-from bertops.evaluation.scores import SCORES, scores_for
+from bertops.evaluation.scores.classification import ECE, F1
+from bertops.evaluation.scores.table import NoSuchScore, score_named, scores_for
 from tests.unit.evaluation.conftest import Guess
 
 
@@ -27,14 +32,16 @@ def expected(answers: Answers) -> dict[str, float]:
 def test_scores_equal_those_of_scikit_learn(guess: Guess, classes: int) -> None:
     answers = guess("a", 0.7, classes=classes, documents=300)
     for name, value in expected(answers).items():
-        assert SCORES[name].of(answers) == pytest.approx(value, abs=1e-12), name
+        score = score_named(name, scores_for("classification", answers))
+        assert score.of(answers) == pytest.approx(value, abs=1e-12), name
 
 
 def test_f1_is_that_of_the_last_of_two_classes(guess: Guess) -> None:
     answers = guess("a", 0.7, documents=300)
     value = reference.f1_score(answers.gold, answers.predicted, pos_label=1)
-    assert SCORES["f1"].of(answers) == pytest.approx(value)
-    assert "f1" not in [score.name for score in scores_for(("a", "b", "c"))]
+    assert F1.of(answers) == pytest.approx(value)
+    with pytest.raises(NoSuchScore, match="f1_macro"):
+        score_named("f1", scores_for("classification", guess("a", 0.7, classes=3)))
 
 
 def test_a_constant_guess_has_scores_and_no_division_by_zero(guess: Guess) -> None:
@@ -48,7 +55,7 @@ def test_a_constant_guess_has_scores_and_no_division_by_zero(guess: Guess) -> No
         np.zeros(50, dtype=int),
         np.tile([0.6, 0.4], (50, 1)),
     )
-    values = {score.name: score.of(constant) for score in scores_for("ab")}
+    values = {score.name: score.of(constant) for score in scores_for("classification", constant)}
     assert all(np.isfinite(list(values.values())))
     assert values["mcc"] == 0
 
@@ -60,7 +67,7 @@ def test_calibration_error_worked_by_hand() -> None:
         "a", 0, "test", np.array(["x", "y", "z"]), np.array([0, 1, 1]), np.array([0, 0, 1]),
         probabilities,
     )  # fmt: skip
-    assert SCORES["ece"].of(answers) == pytest.approx(2 / 3 * 0.4 + 1 / 3 * 0.4)
+    assert ECE.of(answers) == pytest.approx(2 / 3 * 0.4 + 1 / 3 * 0.4)
 
 
 def test_drawing_equal_documents_together_changes_no_distribution() -> None:
@@ -86,3 +93,50 @@ def test_same_seed_same_rounds() -> None:
     rows = np.random.default_rng(0).random((100, 3))
     assert (resampled_sums(rows, 50, seed=4) == resampled_sums(rows, 50, seed=4)).all()
     assert (resampled_sums(rows, 50, seed=4) != resampled_sums(rows, 50, seed=5)).any()
+
+
+def said(gold: list[Any], predicted: list[Any]) -> Answers:
+    """Answers of a task without classes."""
+    sides = [as_values(pl.Series(values)) for values in (gold, predicted)]
+    ids = np.array([str(i) for i in range(len(gold))])
+    return Answers("a", 0, "test", ids, *sides, np.empty((len(gold), 0)))
+
+
+TAGGED = [["B-PER", "I-PER", "O", "B-LOC"], ["O", "I-LOC"], ["B-PER", "B-PER", "O"]]
+GUESSED = [["B-PER", "I-PER", "O", "B-PER"], ["O", "B-LOC"], ["B-PER", "I-PER", "O"]]
+SPOKEN = ["a dog runs over the green grass", "two men cook in a kitchen", "it rains"]
+WRITTEN = ["a dog runs on green grass", "two men are cooking in the kitchen", "it rains"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "gold", "predicted", "labels"),
+    [
+        ("regression", [1.0, 2.5, 3.0, 5.0], [0.5, 2.0, 4.0, 4.5], ()),
+        ("tagging", TAGGED, GUESSED, ()),
+        ("answering", [["red", "dark red"], [], ["the 7 dwarfs"]], ["Red.", "x", "7 dwarfs"], ()),
+        ("summarization", SPOKEN, WRITTEN, ()),
+        ("translation", SPOKEN, WRITTEN, ()),
+        ("embedding", ["a", "b", "c"], [["a", "b"], ["a", "b"], ["a"]], ()),
+        ("classification", [["x"], ["x", "y"], []], [["x"], ["y"], ["y"]], ("x", "y")),
+    ],
+)
+def test_scores_of_every_kind_equal_the_metrics(
+    kind: str, gold: list[Any], predicted: list[Any], labels: tuple[str, ...]
+) -> None:
+    answers = said(gold, predicted)
+    for score in scores_for(kind, answers):
+        value = metrics.score(score.name, gold, predicted, labels)
+        assert score.of(answers) == pytest.approx(value), score.name
+
+
+@pytest.mark.parametrize("kind", ["regression", "translation", "tagging"])
+def test_sums_of_drawn_documents_give_the_score_of_those_documents(kind: str) -> None:
+    sides = {"regression": ([1.0, 2.0, 4.0], [1.5, 1.0, 3.0]), "translation": (SPOKEN, WRITTEN)}
+    gold, predicted = sides.get(kind, (TAGGED, GUESSED))
+    answers, drawn = said(gold, predicted), np.array([0, 2, 2, 1])
+    for score in scores_for(kind, answers):
+        if score.name == "spearman":  # ranks are those among all documents
+            continue
+        value = float(score.value(score.contributions(answers)[drawn].sum(axis=0)))
+        again = said([gold[i] for i in drawn], [predicted[i] for i in drawn])
+        assert value == pytest.approx(score.of(again)), score.name

@@ -8,7 +8,7 @@ import pytest
 from bertops.evaluation.answers import Answers
 from bertops.evaluation.calibration import calibrate, fit_temperature, reliability, soften
 from bertops.evaluation.params import CompareParams, SliceParams
-from bertops.evaluation.scores import ECE, LOG_LOSS
+from bertops.evaluation.scores.classification import ECE, LOG_LOSS
 from bertops.evaluation.slices import compare_slices, cut, slice_gaps
 from tests.unit.evaluation.conftest import Guess
 

@@ -6,7 +6,7 @@ import pytest
 from bertops.evaluation.answers import Answers
 from bertops.evaluation.compare import compare
 from bertops.evaluation.params import CompareParams
-from bertops.evaluation.scores import ACCURACY
+from bertops.evaluation.scores.classification import ACCURACY
 from bertops.registry.gates import Evidence, run_gates
 from bertops.registry.params import GateParams
 from bertops.registry.promote import _judge

@@ -1,49 +1,16 @@
-"""Scores as functions of sums over documents.
+"""Scores of classification: from the confusion matrix, and from probabilities.
 
-Each score says what a document contributes (a row of numbers) and what follows from the sum of
-the rows. Then one matrix product resamples any of them thousands of times, and a paired
-bootstrap of macro F1 costs as little as one of accuracy. The values are those of scikit-learn;
-tests compare.
-
-Key: n documents, K classes, S numbers a document contributes.
+Key: n documents, K classes.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bertops.evaluation.answers import Answers
+from bertops.evaluation.scores.base import Floats, Score, mean, with_count
 
 ECE_BINS = 15  # the usual number since Guo et al. 2017, "On calibration of modern neural networks"
-
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Score:
-    """A number between models and documents that can be resampled."""
-
-    name: str
-    contributions: Callable[[Answers], Floats]
-    """Answers → [n, S]: what each document adds."""
-    value: Callable[[Floats], Floats]
-    """Sums [..., S] → the score [...]."""
-    higher_is_better: bool = True
-
-    def of(self, answers: Answers) -> float:
-        """The score on all documents."""
-        return float(self.value(self.contributions(answers).sum(axis=0)))
-
-
-def _with_count(values: NDArray) -> Floats:
-    """[n] values → [n, 2]: the value, and 1 for the document itself."""
-    return np.stack([values.astype(float), np.ones(len(values))], axis=1)
-
-
-def _mean(sums: Floats) -> Floats:
-    return sums[..., 0] / sums[..., 1]
 
 
 def _confusion_rows(answers: Answers) -> Floats:
@@ -66,6 +33,16 @@ def _f1_by_class(sums: Floats) -> Floats:
     return 2 * hits / np.maximum(total, 1)
 
 
+def _share_of(axis: int) -> Callable[[Floats], Floats]:
+    """Hits of the last class as a share of its sum over an axis; 0 where it never occurs."""
+
+    def value(sums: Floats) -> Floats:
+        confusion = _confusion(sums)
+        return confusion[..., -1, -1] / np.maximum(confusion.sum(axis=axis)[..., -1], 1)
+
+    return value
+
+
 def _macro_f1(sums: Floats) -> Floats:
     """Mean of F1 over the classes that are gold or predicted anywhere, as scikit-learn has it."""
     confusion = _confusion(sums)
@@ -86,12 +63,12 @@ def _mcc(sums: Floats) -> Floats:
 
 def _log_loss_rows(answers: Answers) -> Floats:
     likelihood = answers.probabilities[np.arange(len(answers)), answers.gold]
-    return _with_count(-np.log(np.maximum(likelihood, 1e-12)))
+    return with_count(-np.log(np.maximum(likelihood, 1e-12)))
 
 
 def _brier_rows(answers: Answers) -> Floats:
     one_hot = np.eye(answers.probabilities.shape[1])[answers.gold]
-    return _with_count(((answers.probabilities - one_hot) ** 2).sum(axis=1))
+    return with_count(((answers.probabilities - one_hot) ** 2).sum(axis=1))
 
 
 def _ece_rows(answers: Answers) -> Floats:
@@ -108,20 +85,18 @@ def _ece(sums: Floats) -> Floats:
     return np.abs(sums[..., :-1]).sum(axis=-1) / sums[..., -1]
 
 
-ACCURACY = Score("accuracy", lambda answers: _with_count(answers.correct), _mean)
+ACCURACY = Score("accuracy", lambda answers: with_count(answers.correct), mean)
 F1_MACRO = Score("f1_macro", _confusion_rows, _macro_f1)
 F1 = Score("f1", _confusion_rows, lambda sums: _f1_by_class(sums)[..., 1])
 """F1 of the last of two classes."""
+PRECISION = Score("precision", _confusion_rows, _share_of(-2))
+RECALL = Score("recall", _confusion_rows, _share_of(-1))
 MCC = Score("mcc", _confusion_rows, _mcc)
-LOG_LOSS = Score("log_loss", _log_loss_rows, _mean, higher_is_better=False)
-BRIER = Score("brier", _brier_rows, _mean, higher_is_better=False)
+LOG_LOSS = Score("log_loss", _log_loss_rows, mean, higher_is_better=False)
+BRIER = Score("brier", _brier_rows, mean, higher_is_better=False)
 """Squared distance to the one-hot truth summed over classes, 0 to 2 (Brier 1950)."""
 ECE = Score("ece", _ece_rows, _ece, higher_is_better=False)
 """Expected calibration error, 0 to 1, with 15 bins of equal width."""
 
-SCORES = {score.name: score for score in (ACCURACY, F1_MACRO, F1, MCC, LOG_LOSS, BRIER, ECE)}
-
-
-def scores_for(labels: Sequence[str]) -> tuple[Score, ...]:
-    """The scores that make sense for these classes; the first decides comparisons."""
-    return tuple(s for s in SCORES.values() if s is not F1 or len(labels) == 2)
+MANY_CLASSES = (ACCURACY, F1_MACRO, MCC, LOG_LOSS, BRIER, ECE)
+TWO_CLASSES = (ACCURACY, F1_MACRO, F1, PRECISION, RECALL, MCC, LOG_LOSS, BRIER, ECE)
