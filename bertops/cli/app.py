@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from bertops import __version__
-from bertops.cli import doctor, params, pipeline
+from bertops.cli import doctor, params, pipeline, services
 from bertops.cli.failures import end_on_sigterm, tell
 
 app = typer.Typer(
@@ -43,6 +43,7 @@ def root(
 
 
 pipeline.add_to(app)
+services.add_to(app)
 app.add_typer(params.app, name="params")
 app.command("doctor")(doctor.doctor)
 for mounted in ("corpus", "registry", "inference"):
