@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bertops.corpus.minhash import band_names, candidate_pairs, clusters, verified
@@ -75,37 +76,31 @@ def similar_pairs(
         text_files: for each shard, the file with the texts, in the same order of rows.
         params: bands and the least similarity.
     """
-    pairs = candidate_pairs(_band(documents, key_files, name) for name in band_names(params))
-    split = documents.select("entry", "split")
-    pairs = (
-        pairs.join(split.rename({"entry": "a", "split": "a_split"}), on="a")
-        .join(split.rename({"entry": "b", "split": "b_split"}), on="b")
-        .filter((pl.col("a_split") != "evaluation") | (pl.col("b_split") == "train"))
-        .select("a", "b")
-        .sort("a", "b")
-    )
-    wanted = pl.concat([pairs["a"], pairs["b"]]).unique()
-    compared = documents.filter(pl.col("entry").is_in(wanted.implode()))
+    documents = documents.filter(pl.col("words") > 0)
+    rows = _rows(documents, key_files)
+    columns = (_column(key_files, name)[rows] for name in band_names(params))
+    places = candidate_pairs(columns)
+    split = documents["split"]
+    held_out = (split == "evaluation").to_numpy()[places[:, 0]]
+    training = (split == "train").to_numpy()[places[:, 1]]
+    pairs = documents["entry"].to_numpy()[places[~held_out | training]]
+    compared = documents.filter(pl.col("entry").is_in(np.unique(pairs)))
     hashes = _shingles_of(compared, text_files, params)
+    found = list(verified(map(tuple, pairs.tolist()), hashes, params.min_jaccard))
     schema = {"a": pl.UInt32, "b": pl.UInt32, "similarity": pl.Float64}
-    return pl.DataFrame(list(verified(pairs, hashes, params.min_jaccard)), schema, orient="row")
+    return pl.DataFrame(found, schema, orient="row")
 
 
-def _band(documents: pl.DataFrame, key_files: Sequence[Path], name: str) -> pl.DataFrame:
-    """Columns `entry` and `band` of one band of all documents that have words."""
-    tables = [
-        pl.read_parquet(file, columns=[name])
-        .with_row_index("place")
-        .with_columns(shard=pl.lit(i, pl.UInt32))
-        for i, file in enumerate(key_files)
-    ]
-    found = pl.concat(tables).rename({name: "band"})
-    return (
-        documents.filter(pl.col("words") > 0)
-        .select("entry", "shard", "place")
-        .join(found, on=["shard", "place"])
-        .select("entry", "band")
-    )
+def _rows(documents: pl.DataFrame, key_files: Sequence[Path]) -> NDArray[np.int64]:
+    """Where the documents stand when the rows of all shards are counted through."""
+    lengths = [pq.read_metadata(file).num_rows for file in key_files]
+    begin = np.concatenate([[0], np.cumsum(lengths)])
+    return begin[documents["shard"].to_numpy()] + documents["place"].to_numpy()
+
+
+def _column(files: Sequence[Path], name: str) -> NDArray[np.uint64]:
+    """One column of all shards."""
+    return pl.read_parquet(list(files), columns=[name])[name].to_numpy()
 
 
 def _shingles_of(

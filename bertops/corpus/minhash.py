@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from bertops.corpus.params import DedupParams
 
 BUCKET = 8  # documents up to which all pairs of a bucket are compared
-PAIRS = pl.Schema({"a": pl.UInt32, "b": pl.UInt32})
 
 
 def band_names(params: DedupParams) -> list[str]:
@@ -44,36 +43,40 @@ def bands(
     return pl.DataFrame(combined, band_names(params))
 
 
-def candidate_pairs(band_columns: Iterable[pl.DataFrame]) -> pl.DataFrame:
-    """Pairs that share at least one band, each once, `a` before `b`.
+def candidate_pairs(bands: Iterable[NDArray[np.uint64]]) -> NDArray[np.int64]:
+    """Pairs of documents that share at least one band.
 
     Args:
-        band_columns: for each band, columns `entry` (u32) and `band` (u64). Entries are numbered
-            in an order that depends on the documents alone.
+        bands: for each band, its hash for every document, in an order of the documents that
+            depends on the documents alone.
+
+    Returns:
+        Shape (pairs, 2), each pair once, sorted; the places of two documents, the smaller first.
     """
-    found = [_pairs_of_band(band) for band in band_columns]
-    return pl.concat([PAIRS.to_frame(), *found]).unique().sort("a", "b")
+    found = [np.empty((0, 2), np.int64), *(_pairs_of_band(band) for band in bands)]
+    return np.unique(np.concatenate(found), axis=0)
 
 
-def _pairs_of_band(band: pl.DataFrame) -> pl.DataFrame:
+def _pairs_of_band(band: NDArray[np.uint64]) -> NDArray[np.int64]:
     """All pairs of a small bucket; of a large one, each with the first and with its neighbour.
 
     A bucket of many is one large cluster, or an accident; all its pairs would be its square.
     """
-    shared = band.filter(pl.col("band").is_duplicated()).sort("band", "entry")
-    if shared.is_empty():
-        return PAIRS.to_frame()
-    place = pl.int_range(pl.len()).over("band")
-    shared = shared.with_columns(
-        place=place, size=pl.len().over("band"), first=pl.col("entry").first().over("band")
-    )
-    small = shared.filter(pl.col("size") <= BUCKET)
-    joined = small.join(small, on="band", suffix="_b").filter(pl.col("place") < pl.col("place_b"))
-    every = joined.select(a="entry", b="entry_b")
-    large = shared.filter(pl.col("size") > BUCKET)
-    star = large.filter(pl.col("place") > 0).select(a="first", b="entry")
-    chain = large.with_columns(before=pl.col("entry").shift(1).over("band")).drop_nulls("before")
-    return pl.concat([every, star, chain.select(a="before", b="entry")])
+    order = np.argsort(band, kind="stable")
+    band = band[order]
+    begins = np.concatenate([[True], band[1:] != band[:-1]])
+    bucket = np.cumsum(begins) - 1
+    large = np.bincount(bucket)[bucket] > BUCKET
+    found = []
+    for distance in range(1, BUCKET):
+        same = bucket[:-distance] == bucket[distance:]
+        if distance > 1:
+            same &= ~large[:-distance]
+        first = np.flatnonzero(same)
+        found.append(np.stack([order[first], order[first + distance]], axis=1))
+    star = np.flatnonzero(large & ~begins)
+    head = order[np.flatnonzero(begins)[bucket[star]]]
+    return np.concatenate([*found, np.stack([head, order[star]], axis=1)])
 
 
 def jaccard(left: NDArray[np.uint64], right: NDArray[np.uint64]) -> float:
@@ -84,10 +87,12 @@ def jaccard(left: NDArray[np.uint64], right: NDArray[np.uint64]) -> float:
 
 
 def verified(
-    pairs: pl.DataFrame, shingles_of: Mapping[int, NDArray[np.uint64]], min_jaccard: float
+    pairs: Iterable[tuple[int, int]],
+    shingles_of: Mapping[int, NDArray[np.uint64]],
+    min_jaccard: float,
 ) -> Iterator[tuple[int, int, float]]:
     """The pairs whose texts really are that similar, with their similarity."""
-    for a, b in pairs.iter_rows():
+    for a, b in pairs:
         left, right = shingles_of[a], shingles_of[b]
         shorter, longer = sorted((len(left), len(right)))
         if shorter < min_jaccard * longer:

