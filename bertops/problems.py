@@ -147,11 +147,11 @@ def _fields_at(model: type[BaseModel], place: Place) -> dict[str, Any]:
         if isinstance(part, int) or not any(part in m.model_fields for m in models):
             continue  # an index of a list, or a tag of a union: the sections stay the same
         fields = [m.model_fields[part] for m in models if part in m.model_fields]
-        models = [inner for field in fields for inner in _sections_in(field.annotation)]
+        models = [inner for field in fields for inner in sections_in(field.annotation)]
     return {name: field for m in models for name, field in m.model_fields.items()}
 
 
-def _sections_in(annotation: Any) -> Iterator[type[BaseModel]]:
+def sections_in(annotation: Any) -> Iterator[type[BaseModel]]:
     """Section classes inside an annotation such as `tuple[A | B, ...] | None`."""
     if get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
@@ -159,4 +159,4 @@ def _sections_in(annotation: Any) -> Iterator[type[BaseModel]]:
         yield annotation
     elif get_origin(annotation) in (tuple, list, dict, Union, types.UnionType):
         for inner in get_args(annotation):
-            yield from _sections_in(inner)
+            yield from sections_in(inner)

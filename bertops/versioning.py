@@ -18,7 +18,7 @@ from typing import Any
 
 from bertops.errors import BertopsError, UsageError
 from bertops.problems import read_yaml
-from bertops.storage import hash_file
+from bertops.storage import hash_file, read_json
 
 GRACE_S = 60.0
 """How long a stage may take to save what it has after it was told to stop."""
@@ -204,6 +204,23 @@ def _git(
 def share_cache(checkout: Path, cache: Path) -> None:
     """Let another checkout use the cache at `cache`, and find what it already holds."""
     _output(checkout, ["cache", "dir", "--local", str(cache)])
+
+
+def read_output(root: Path, revision: str, path: Path) -> Any:
+    """What a JSON output of a stage held at a git revision.
+
+    Args:
+        root: the project.
+        revision: of git.
+        path: of the output, relative to the project.
+
+    Raises:
+        DvcError: no such revision or output, or its content is neither here nor on a remote.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / path.name
+        _output(root, ["get", ".", str(path), "--rev", revision, "--out", str(target)])
+        return read_json(target)
 
 
 def remotes(root: Path) -> dict[str, str]:
