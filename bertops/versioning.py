@@ -7,6 +7,7 @@ group: SIGTERM to dvc alone would leave the training process running, its output
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -294,6 +295,11 @@ def _signal_group(group: int, number: int) -> bool:
 
 def _first_error(output: str) -> str:
     """What dvc says first, its hints on further reading left out."""
+    if busy := re.search(r"is busy.*?\(PID (\d+)\): ([^\n]+)", output, re.DOTALL):
+        return (
+            f"another run is at work in this project (process {busy[1]}: {busy[2]}). "
+            "Wait until it ends, or stop it, and run the same command again."
+        )
     lines = [" ".join(line.split()) for line in output.splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
     return " ".join(errors or lines[:3]) or "no output"

@@ -65,8 +65,10 @@ def _measured(evaluation: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     unigram = f"knowing word frequencies alone: {heldout['unigram_loss']:.2f}"
     yield "masked-LM loss", f"{heldout['loss']:.2f}", unigram
     for name, task in evaluation["tasks"].items():
-        for m in task["measured"]:
-            if m["score"] == task["metric"] and m["model"] in MODELS and m["split"] != "validation":
+        order = list(MODELS)
+        shown = [m for m in task["measured"] if m["model"] in MODELS and m["split"] != "validation"]
+        for m in sorted(shown, key=lambda m: (m["split"] != "test", order.index(m["model"]))):
+            if m["score"] == task["metric"]:
                 where = "" if m["split"] == "test" else f", {m['split'].replace('_', ' ')}"
                 value = f"{m['value']:.3f} [{m['low']:.3f}, {m['high']:.3f}]"
                 yield f"{name} {m['score']}{where}", value, MODELS[m["model"]]
