@@ -1,7 +1,8 @@
 """Personal data → placeholders like `<EMAIL>`, counted by kind.
 
 Each kind has a cheap test that picks the documents worth a search, a pattern, and where the kind
-has one, a checksum. Numbers that fail their checksum stay: prose is full of numbers.
+has one, a checksum. Numbers that fail their checksum stay: prose is full of numbers. Patterns look
+around for ASCII letters alone: in Chinese, words stand right beside what is sought.
 """
 
 import re
@@ -74,13 +75,16 @@ DETECTORS = (
     Detector(
         "email",
         "@",
-        re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}(?!\w)"),
+        re.compile(
+            r"(?<![A-Za-z0-9_.+-])[A-Za-z0-9_.+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}"
+            r"(?![A-Za-z0-9])"
+        ),
     ),
     Detector(
         "key",
         r"AKIA|ASIA|gh[pousr]_|github_pat_|sk-|xox[abprs]-|AIza|eyJ|-----BEGIN",
         re.compile(
-            r"\b(?:(?:AKIA|ASIA)[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{36,255}"
+            r"(?<![A-Za-z0-9])(?:(?:AKIA|ASIA)[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{36,255}"
             r"|github_pat_\w{22,255}|sk-(?:[a-z]+-)*[A-Za-z0-9_-]{20,200}"
             r"|xox[abprs]-[A-Za-z0-9-]{10,200}|AIza[\w-]{35}"
             r"|eyJ[\w-]{10,2000}\.eyJ[\w-]{10,2000}\.[\w-]{10,2000})"
@@ -90,7 +94,10 @@ DETECTORS = (
     Detector(
         "iban",
         r"[A-Z]{2}\d{2}",
-        re.compile(r"\b[A-Z]{2}\d{2}(?:[ ]?[A-Z0-9]{4}){2,7}(?:[ ]?[A-Z0-9]{1,3})?\b"),
+        re.compile(
+            r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?:[ ]?[A-Z0-9]{4}){2,7}(?:[ ]?[A-Z0-9]{1,3})?"
+            r"(?![A-Za-z0-9])"
+        ),
         iban,
     ),
     Detector(
@@ -112,8 +119,8 @@ DETECTORS = (
         "ip",
         r"\d\.\d{1,3}\.\d{1,3}\.\d|[0-9a-fA-F]{1,4}:[0-9a-fA-F]{1,4}:",
         re.compile(
-            r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])"
-            r"|(?<![\w:])(?:[0-9a-fA-F]{1,4}:){2,7}(?::?[0-9a-fA-F]{1,4}){1,7}(?![\w:])"
+            r"(?<![\d.vV])(?<!ersion )(?:\d{1,3}\.){3}\d{1,3}(?![\d.])"
+            r"|(?<![A-Za-z0-9:])(?:[0-9a-fA-F]{1,4}:){2,7}(?::?[0-9a-fA-F]{1,4}){1,7}(?![A-Za-z0-9:])"
         ),
         _public_ip,
     ),

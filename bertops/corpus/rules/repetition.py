@@ -94,12 +94,10 @@ class NgramRepetition:
     ) -> NDArray[np.float64]:
         """Characters of the most frequent n-gram, times how often it stands there.
 
-        Of equally frequent ones the first counts. Without a repeated one, that is the n-gram that
-        the document begins with.
+        Of equally frequent ones the first counts. One that stands once is no repetition: datatrove
+        counts it, and so refuses any text of a few words for repeating itself.
         """
         result = np.zeros(len(self.characters))
-        long = self.end - self.start >= n
-        result[long] = self._lengths(self.start[long], n) + n - 1
         found = (
             pl.DataFrame({"document": self.document[places], "gram": gram, "place": places})
             .group_by("document", "gram")

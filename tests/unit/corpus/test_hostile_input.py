@@ -187,7 +187,9 @@ def test_a_zip_bomb_stops_at_the_ratio(read: Read) -> None:
     assert "unpacks to more than 200 times its size" in found.errors[0]
 
 
-@pytest.mark.parametrize("name", ["../evil.txt", "/etc/evil.txt", "a/../../evil.txt", "C:/evil.txt"])
+@pytest.mark.parametrize(
+    "name", ["../evil.txt", "/etc/evil.txt", "a/../../evil.txt", "C:/evil.txt"]
+)
 def test_an_entry_that_leaves_its_archive_is_refused(read: Read, name: str) -> None:
     packed = zipped({name: b"evil", "good.txt": b"good"})
     found = read("a.zip", packed)
@@ -218,7 +220,9 @@ def test_a_broken_zip_costs_that_file(tmp_path: Path, read: Read) -> None:
 
 
 def test_a_csv_row_with_other_columns_costs_that_row(read: Read) -> None:
-    content = b'text,label\n"a, b",1\nonly one\nc,2,3\n"d\nd",4\ncaf\xe9,5\n' + "é".encode() * 9 + b",6\n"
+    content = (
+        b'text,label\n"a, b",1\nonly one\nc,2,3\n"d\nd",4\ncaf\xe9,5\n' + "é".encode() * 9 + b",6\n"
+    )
     found = read("a.csv", content, meta_columns=("label",))
     assert found.texts == ["a, b", "d\nd", "é" * 9]
     assert found.errors[0] == "1 columns, expected 2"

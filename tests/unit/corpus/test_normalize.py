@@ -1,0 +1,76 @@
+"""Repairs change the form of a text and not what it says."""
+
+import polars as pl
+import pytest
+
+from bertops.corpus.normalize import normalize
+from bertops.corpus.params import NormalizeParams
+
+
+def repaired(text: str, **params: object) -> str:
+    """The text after all repairs."""
+    series, _ = normalize(pl.Series("text", [text]), NormalizeParams(**params))  # type: ignore[arg-type]
+    return series[0]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("One.<br /><br />Two.<BR>Three.", "One.\n\nTwo.\nThree."),
+        ("An <i>old</i> house</p><p>and a dog", "An old house\n\nand a dog"),
+        ("if a < b and b > c", "if a < b and b > c"),
+        ("Tom &amp; Jerry &lt;3 &#233;", "Tom & Jerry <3 é"),
+        ("<script>var x = '<b>';</script>text<!-- note -->", "text"),
+        ("see http://example.com/a?b=c, or www.example.org.", "see , or ."),
+        ("a\r\nb\rc\u2028d\u0085e", "a\nb\nc\nd\ne"),
+        ("too   many\t\u00a0blanks  \n\n\n\n  here ", "too many blanks\n\nhere"),
+        ("nul\0 bell\x07 zero\u200bwidth soft\u00adhyphen \ufeffbom", "nul bell zerowidth softhyphen bom"),
+        ("right\u202eto\u202cleft \u2066and\u2069 tag\U000e0041s", "righttoleft and tags"),
+        ("e\u0301", "é"),
+        ("ＡＢＣ１２３，中文。", "ABC123，中文。"),
+        ("schÃ¶n â€œquotedâ€\x9d", "schön “quoted”"),
+        ("plain text stays", "plain text stays"),
+    ],
+)
+def test_repairs(before: str, after: str) -> None:
+    assert repaired(before) == after
+
+
+@pytest.mark.parametrize(
+    "text", ["می\u200cخواهم", "क्\u200dष", "👩\u200d👩\u200d👧", "ശ്രീ\u200d"]
+)
+def test_joiners_stay_where_a_script_needs_them(text: str) -> None:
+    assert repaired(text) == text
+
+
+def test_joiners_go_where_they_hide_in_words() -> None:
+    assert repaired("pass\u200dword \u200copen") == "password open"
+
+
+def test_100000_combining_marks_become_eight() -> None:
+    assert len(repaired("a" + "\u0300" * 100_000)) <= 9
+
+
+def test_repairs_are_named_for_the_documents_they_changed() -> None:
+    texts = pl.Series("text", ["a<br />b", "plain", "see http://example.com/x now"])
+    _, edits = normalize(texts, NormalizeParams())
+    assert edits.to_list() == [["markup"], [], ["urls"]]
+
+
+def test_repairing_twice_equals_once() -> None:
+    text = "A &amp; B<br />\r\n  http://example.com/x  ＡＢ\u200b end"
+    assert repaired(repaired(text)) == repaired(text)
+
+
+def test_switched_off_it_changes_nothing() -> None:
+    text = "a<br />  b\r\n"
+    assert repaired(text, enabled=False) == text
+
+
+def test_addresses_stay_when_asked() -> None:
+    assert repaired("see http://example.com/a", urls="keep") == "see http://example.com/a"
+
+
+def test_traditional_chinese_becomes_simplified_when_asked() -> None:
+    pytest.importorskip("opencc")
+    assert repaired("漢語與電腦", chinese="simplified") == "汉语与电脑"
