@@ -8,18 +8,47 @@ from pathlib import Path
 import numpy as np
 
 from bertops.pretraining.tokenize import StoreWriter
-from bertops.tokenizer.load import load_vocab
+from bertops.tokenizer.load import SPECIAL_TOKENS, load_vocab
+from bertops.tokenizer.params import TokenizerParams
+from bertops.tokenizer.train import save_tokenizer
 from bertops.tracker import MemoryTracker
 from bertops.training.params import PretrainParams
 from bertops.training.pretrain import PretrainReport, pretrain
-from tests.unit.encoders import make_tokenizer
 
 ROW_LENGTH = 32
 
 
+WORDS = (
+    *("the", "a", "film", "movie", "plot", "acting", "was", "is", "very", "and", "not", "it"),
+    *(
+        "good",
+        "great",
+        "fine",
+        "bad",
+        "awful",
+        "poor",
+        "liked",
+        "hated",
+        ".",
+        ",",
+        "好",
+        "电",
+        "影",
+    ),
+)
+
+
+def write_tokenizer(folder: Path) -> None:
+    """A WordPiece tokenizer of a hundred pieces: WORDS, letters and letters that continue."""
+    letters = [chr(c) for c in range(ord("a"), ord("z") + 1)]
+    pieces = [*SPECIAL_TOKENS, *WORDS, *letters, *(f"##{c}" for c in letters)]
+    vocab = {piece: id for id, piece in enumerate(dict.fromkeys(pieces))}
+    save_tokenizer(vocab, folder, TokenizerParams(max_length=ROW_LENGTH))
+
+
 def write_inputs(folder: Path, documents: int = 60) -> None:
     """A tokenizer and token stores of random documents of 3 to 60 tokens."""
-    make_tokenizer().save_pretrained(folder / "tokenizer")
+    write_tokenizer(folder / "tokenizer")
     vocab = load_vocab(folder / "tokenizer")
     random = np.random.default_rng(0)
     for split, count in (("train", documents), ("validation", 8)):

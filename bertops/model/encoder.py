@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import dropout, linear
 from transformers import PreTrainedModel
 
@@ -34,7 +34,7 @@ def encode(
     return _encode_modernbert(model.base_model, ids_BL, packed)
 
 
-def project(layer: nn.Module, x: Tensor, dtype: torch.dtype) -> Tensor:
+def project(layer: Any, x: Tensor, dtype: torch.dtype) -> Tensor:
     """A linear layer whose product runs in `dtype`; its gradient reaches the fp32 weights."""
     bias = None if layer.bias is None else layer.bias.to(dtype)
     return linear(x.to(dtype), layer.weight.to(dtype), bias)

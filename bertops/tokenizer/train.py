@@ -75,9 +75,8 @@ def train_tokenizer(corpus: Path, target: Path, params: TokenizerParams) -> Toke
     vocab = learn_vocab(texts, alphabet, params)
     if len(vocab) < params.vocab_size:
         raise CorpusTooSmall(corpus, params.vocab_size, len(vocab))
-    tokenizer = _wordpiece(vocab, params)
     with write_whole(target) as partial:
-        _save(tokenizer, partial, params)
+        tokenizer = save_tokenizer(vocab, partial, params)
     return TokenizerReport(
         documents=documents,
         characters=characters.total(),
@@ -179,9 +178,11 @@ def _wordpiece(vocab: dict[str, int], params: TokenizerParams) -> Tokenizer:
     return tokenizer
 
 
-def _save(tokenizer: Tokenizer, target: Path, params: TokenizerParams) -> None:
+def save_tokenizer(vocab: dict[str, int], target: Path, params: TokenizerParams) -> Tokenizer:
+    """Write a WordPiece tokenizer of this vocabulary in Hugging Face form; returns it."""
     from transformers import BertTokenizer
 
+    tokenizer = _wordpiece(vocab, params)
     tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
     cls, sep = (
         ("[CLS]", tokenizer.token_to_id("[CLS]")),
@@ -196,3 +197,4 @@ def _save(tokenizer: Tokenizer, target: Path, params: TokenizerParams) -> None:
         model_max_length=params.max_length,
         clean_up_tokenization_spaces=False,
     ).save_pretrained(target)
+    return tokenizer

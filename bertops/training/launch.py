@@ -1,11 +1,42 @@
-"""Several devices: the same command again, once per device, under torchrun."""
+"""Several devices: pretraining once per device under torchrun, watched by the process that asked.
 
+The parent keeps the tracker, the children train. The leading child writes what it would track to
+a file, line by line, and the parent passes it on; so services and their libraries are needed in
+one process only, and a machine that only trains needs none of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
-from bertops.training.params import DistributedParams
+from bertops.errors import BertopsError, Interrupted
+from bertops.storage import read_json, write_json
+from bertops.tracker import NullTracker, Tracker
+from bertops.training.params import DistributedParams, PretrainParams
+
+if TYPE_CHECKING:
+    from bertops.training.pretrain import PretrainReport
+
+POLL_S = 0.5
+
+
+class WorkersFailed(BertopsError):
+    """Training on several devices ended with an error."""
+
+    def __init__(self, code: int, message: str) -> None:
+        self.code = code
+        super().__init__(message or f"torchrun ended with code {code}; its output is above.")
 
 
 def processes_wanted(params: DistributedParams) -> int:
@@ -22,22 +53,109 @@ def processes_wanted(params: DistributedParams) -> int:
     return max(1, torch.cuda.device_count())
 
 
-def run_distributed(module: Sequence[str], params: DistributedParams) -> int:
-    """Run `python -m MODULE…` once per process, under torchrun; returns its exit code.
-
-    Signals reach the children through torchrun, which ends when all of them have; each saves a
-    checkpoint first.
+def pretrain_distributed(
+    places: Mapping[str, str | Path | None], params: PretrainParams, tracker: Tracker
+) -> PretrainReport:
+    """What `pretrain` does, on several processes.
 
     Args:
-        module: module name and its arguments.
+        places: the arguments of `pretrain` that are paths, by name.
+
+    Raises:
+        Interrupted: SIGTERM or Ctrl-C came; a checkpoint is written.
+        WorkersFailed: with the message of the leading process.
     """
+    from bertops.training.pretrain import PretrainReport
+
+    with tempfile.TemporaryDirectory(prefix="bertops-") as name:
+        folder = Path(name)
+        given = {name: str(place) for name, place in places.items() if place is not None}
+        write_json(folder / "task.json", {"places": given, "params": params.model_dump()})
+        (folder / "tracked.jsonl").touch()
+        code = _watch(_command(folder, params.training.distributed), folder, tracker)
+        outcome = read_json(folder / "outcome.json") if (folder / "outcome.json").exists() else {}
+    if code == 0:
+        return PretrainReport(**outcome["report"])
+    if outcome.get("exit_code") == Interrupted.exit_code:
+        raise Interrupted(outcome["error"])
+    raise WorkersFailed(code, outcome.get("error", ""))
+
+
+def _command(folder: Path, params: DistributedParams) -> list[str]:
     where = ["--standalone"]
     if params.rendezvous is not None:
         where = ["--rdzv-backend=c10d", f"--rdzv-endpoint={params.rendezvous}"]
-    command = [
-        *(sys.executable, "-m", "torch.distributed.run", *where),
-        f"--nnodes={params.nodes}",
-        f"--nproc-per-node={processes_wanted(params)}",
-        *("-m", *module),
-    ]
-    return subprocess.run(command, check=False).returncode
+    count = [f"--nnodes={params.nodes}", f"--nproc-per-node={processes_wanted(params)}"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", *where, *count]
+    return [*torchrun, "-m", "bertops.training.launch", str(folder)]
+
+
+def _watch(command: list[str], folder: Path, tracker: Tracker) -> int:
+    """Run the command, pass on what its leader tracks and the signals that come; its exit code."""
+    with (folder / "tracked.jsonl").open() as tracked, subprocess.Popen(command) as child:
+        with _signals_to(child):
+            while child.poll() is None:
+                _pass_on(tracked, tracker)
+                time.sleep(POLL_S)
+        _pass_on(tracked, tracker)
+    return child.returncode
+
+
+def _pass_on(tracked: IO[str], tracker: Tracker) -> None:
+    for line in iter(tracked.readline, ""):
+        method, arguments = json.loads(line)
+        getattr(tracker, method)(*arguments)
+
+
+@contextlib.contextmanager
+def _signals_to(child: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Signals that ask this process to stop go to the child, which saves first."""
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = {n: signal.signal(n, lambda *_: child.send_signal(signal.SIGTERM)) for n in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@dataclass
+class FileTracker(NullTracker):
+    """Writes parameters and metrics down for the parent."""
+
+    path: Path
+
+    def log_params(self, params: Any) -> None:
+        """Write them down."""
+        self._write("log_params", params)
+
+    def log_metrics(self, values: Any, step: int) -> None:
+        """Write them down."""
+        self._write("log_metrics", values, step)
+
+    def _write(self, method: str, *arguments: Any) -> None:
+        with self.path.open("a") as file:
+            file.write(json.dumps([method, arguments]) + "\n")
+
+
+def work(folder: Path) -> int:
+    """One of the processes: train, and write down what came of it if this one leads."""
+    from bertops.training.pretrain import pretrain
+
+    task, leads = read_json(folder / "task.json"), os.environ["RANK"] == "0"
+    places = {name: Path(place) for name, place in task["places"].items()}
+    tracker = FileTracker(folder / "tracked.jsonl") if leads else NullTracker()
+    params = PretrainParams.model_validate(task["params"])
+    try:
+        report = pretrain(**places, params=params, tracker=tracker)
+    except BertopsError as error:
+        outcome: dict[str, Any] = {"error": str(error), "exit_code": error.exit_code}
+    else:
+        outcome = {"report": report.to_dict(), "exit_code": 0}
+    if leads:
+        write_json(folder / "outcome.json", outcome)
+    return int(outcome["exit_code"])
+
+
+if __name__ == "__main__":
+    sys.exit(work(Path(sys.argv[1])))

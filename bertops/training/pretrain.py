@@ -27,6 +27,7 @@ from bertops.training.checkpoint import Checkpoints
 from bertops.training.distributed import World, join_world
 from bertops.training.embeddings import start_embeddings
 from bertops.training.feed import Feed
+from bertops.training.launch import pretrain_distributed, processes_wanted
 from bertops.training.loop import Run, train
 from bertops.training.objective import Objective
 from bertops.training.optimizer import build_optimizer
@@ -110,7 +111,8 @@ def pretrain(
     """Train a masked language model and save it to `target` with its tokenizer.
 
     A run that was interrupted carries on from its newest valid checkpoint; one whose inputs or
-    parameters changed finds none and begins afresh.
+    parameters changed finds none and begins afresh. With more than one GPU, or where
+    `training.distributed` asks for it, the work is done by one process each.
 
     Args:
         tokens: token stores, train/ and validation/.
@@ -124,10 +126,14 @@ def pretrain(
     Raises:
         TokenizerMismatch, StoreDamaged, InitialModelUnfit: the inputs do not fit.
         TooFewRows: the corpus does not fill one step, or a step has fewer rows than processes.
-        Interrupted, TrainingDiverged, CheckpointNotWritten: see `loop.train`.
+        Interrupted, TrainingDiverged, CheckpointNotWritten: see `loop.train`; on several devices
+            the last two come as WorkersFailed with their text.
     """
-    device = this_device()
-    world = join_world(device)
+    if processes_wanted(params.training.distributed) > 1:
+        inputs = {"tokens": tokens, "tokenizer": tokenizer, "origin": origin}
+        outputs = {"target": target, "checkpoints": checkpoints, "curve": curve}
+        return pretrain_distributed({**inputs, **outputs}, params, tracker)
+    world = join_world(this_device())
     source, held_out = (
         open_source(tokens / split, tokenizer, params.pretraining, params.training.seed)
         for split in ("train", "validation")

@@ -9,7 +9,6 @@ from bertops.pretraining.store import TokenStore
 from bertops.pretraining.tokenize import StoreWriter
 from bertops.tokenizer.load import load_vocab
 from tests import engine
-from tests.unit.encoders import make_tokenizer
 
 LENGTH = 32
 
@@ -18,7 +17,7 @@ LENGTH = 32
 def folder(tmp_path_factory):
     """60 documents of 1 to 12 sentences of 3 to 9 words, each ended by a full stop."""
     folder = tmp_path_factory.mktemp("pairs")
-    make_tokenizer().save_pretrained(folder / "tokenizer")
+    engine.write_tokenizer(folder / "tokenizer")
     vocab = load_vocab(folder / "tokenizer")
     stop = vocab.pieces["."]
     random = np.random.default_rng(0)

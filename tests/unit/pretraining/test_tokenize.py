@@ -15,7 +15,7 @@ from bertops.pretraining.tokenize import StoreWriter, batches_of, tokenize_corpu
 from bertops.storage import hash_tree
 from bertops.tokenizer.load import load_tokenizer, load_vocab
 from bertops.tokenizer.texts import NoDocuments
-from tests.unit.encoders import make_tokenizer
+from tests import engine
 
 TEXTS = ["the film was good .", "", "[MASK] is not a mask", "a plot , a film", "电影 很好"]
 
@@ -26,7 +26,7 @@ def corpus(tmp_path):
         (tmp_path / "corpus" / split).mkdir(parents=True)
         table = pa.table({"text": texts})
         parquet.write_table(table, tmp_path / "corpus" / split / "part-00000.parquet")
-    make_tokenizer().save_pretrained(tmp_path / "tokenizer")
+    engine.write_tokenizer(tmp_path / "tokenizer")
     return tmp_path
 
 

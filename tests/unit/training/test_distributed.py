@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from bertops.pretraining.batches import Batches, open_source
 from bertops.training.distributed import World
 from bertops.training.feed import Feed
-from bertops.training.launch import processes_wanted
+from bertops.training.launch import WorkersFailed, processes_wanted
 from bertops.training.params import DistributedParams
 from bertops.training.schedule import plan_ramp
 from tests import engine
@@ -99,3 +99,21 @@ def test_processes_are_those_asked_for_and_one_inside_torchrun(monkeypatch):
     assert processes_wanted(DistributedParams(processes=3)) == 3
     monkeypatch.setenv("WORLD_SIZE", "3")
     assert processes_wanted(DistributedParams(processes=3)) == 1
+
+
+@pytest.mark.slow
+def test_the_stage_starts_its_processes_itself_and_passes_on_what_they_track(
+    inputs, tmp_path, monkeypatch
+):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    tracker = engine.MemoryTracker()
+    params = engine.toy_params(6, distributed={"processes": 2})
+    report = engine.run(inputs, tmp_path, params, tracker)
+    assert report.steps == 6
+    assert [step for step, _ in tracker.metrics] == [3, 6]
+    assert (tmp_path / "encoder/model.safetensors").exists()
+    with pytest.raises(WorkersFailed, match="1 rows for 2 processes"):
+        engine.run(
+            inputs, tmp_path, engine.toy_params(6, batch_rows=1, distributed={"processes": 2})
+        )
