@@ -44,7 +44,8 @@ from bertops.training.validation import Validator
 
 WORK = ROOT / ".bertops/benchmarks/pretraining"
 VOCAB_SIZE, ROW_LENGTH, BATCH_ROWS, MASK, RATE = 16_384, 128, 32, 0.15, 1e-3
-HELD_OUT_ROWS = 256
+
+Clock = Callable[[], float]
 
 
 @dataclass(frozen=True)
@@ -144,8 +145,9 @@ class Chunks(torch.utils.data.Dataset[dict[str, Any]]):
 class Peer:
     """The HF Trainer on the same model, stopped and continued from outside."""
 
-    def __init__(self, source: Source, bf16: bool, seed: int = 0) -> None:
-        self.model = build_model(model_params(), source.vocab, seed)
+    def __init__(self, source: Source, bf16: bool, clock: Clock = time.perf_counter) -> None:
+        self.model = build_model(model_params(), source.vocab, seed=0)
+        self._clock = clock
         self.bf16, self._chunks = bf16, Chunks(source.store, source.vocab)
 
     def steps(self, limit: Callable[[], bool]) -> list[float]:
@@ -159,10 +161,11 @@ class Peer:
         )
 
         ends: list[float] = []
+        clock = self._clock
 
-        class Clock(TrainerCallback):
+        class Watch(TrainerCallback):
             def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
-                ends.append(time.perf_counter())
+                ends.append(clock())
                 control.should_training_stop = limit()
                 return control
 
@@ -183,7 +186,7 @@ class Peer:
         tokenizer = AutoTokenizer.from_pretrained(WORK / "tokenizer")
         collator = DataCollatorForLanguageModeling(tokenizer, mlm_probability=MASK)
         Trainer(
-            self.model, arguments, collator, train_dataset=self._chunks, callbacks=[Clock()]
+            self.model, arguments, collator, train_dataset=self._chunks, callbacks=[Watch()]
         ).train()
         return ends
 
@@ -191,17 +194,23 @@ class Peer:
 # ── what is measured ──
 
 
-def measure_speed(rounds: int, steps: int) -> dict[str, list[float]]:
+def measure_speed(rounds: int, steps: int, clock: Clock) -> dict[str, list[float]]:
     """Tokens per second of each side in each round, taking turns; first steps not counted."""
     run = our_run()
     source = run.feed.batches.source
-    ours, peers = our_steps(run), {"fp32": Peer(source, False), "bf16": Peer(source, True)}
+    ours, peers = (
+        our_steps(run),
+        {
+            "fp32": Peer(source, False, clock),
+            "bf16": Peer(source, True, clock),
+        },
+    )
     speeds: dict[str, list[float]] = {"ours": [], "fp32": [], "bf16": []}
     for _ in range(rounds):
         next(ours)
-        begun = time.perf_counter()
+        begun = clock()
         tokens = sum(next(ours) for _ in range(steps))
-        speeds["ours"].append(Turn(time.perf_counter() - begun, tokens).speed)
+        speeds["ours"].append(Turn(clock() - begun, tokens).speed)
         for name, peer in peers.items():
             counter = iter(range(steps + 1))
             ends = peer.steps(lambda counter=counter: next(counter) == steps)  # type: ignore[misc]
@@ -258,10 +267,15 @@ def main() -> None:
     options.add_argument(
         "--peer-minutes", type=float, default=5.0, help="Time the peer gets to reach its loss."
     )
+    options.add_argument(
+        "--threads", type=int, default=runtime.threads(), help="1: seconds are CPU-seconds."
+    )
     given = options.parse_args()
-    torch.set_num_threads(runtime.threads())
+    torch.set_num_threads(given.threads)
     prepare_text()
-    speeds = measure_speed(given.rounds, given.steps)
+    # One thread's CPU time is the same on a busy machine; several threads also wait in it.
+    clock = time.process_time if given.threads == 1 else time.perf_counter
+    speeds = measure_speed(given.rounds, given.steps, clock)
     losses = measure_time_to_loss(given.peer_minutes * 60) if given.peer_minutes else {}
     median = {name: statistics.median(values) for name, values in speeds.items()}
     ratios = {f"tokens/s against Trainer {p}": median["ours"] / median[p] for p in ("fp32", "bf16")}
@@ -274,7 +288,15 @@ def main() -> None:
         share = result.get("our_seconds", float("inf")) / (given.peer_minutes * 60)
         ratios[f"time to the loss of Trainer {p}"] = share
         bars[f"time to the loss of Trainer {p}, share"] = Bar(share, at_most=least[p][1])
-    finish("pretraining", ratios, bars, given.json, tokens_per_second=median, losses=losses)
+    finish(
+        "pretraining",
+        ratios,
+        bars,
+        given.json,
+        threads=given.threads,
+        tokens_per_second=median,
+        losses=losses,
+    )
 
 
 if __name__ == "__main__":

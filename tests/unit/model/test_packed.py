@@ -9,6 +9,7 @@ from bertops.model.build import build_model
 from bertops.model.encoder import encode
 from bertops.model.head import IGNORE_INDEX, loss_sum, scores
 from bertops.model.params import ModelParams
+from bertops.pretraining.collate import document_starts
 from bertops.tokenizer.load import Vocab
 
 VOCAB = Vocab(
@@ -164,3 +165,24 @@ def test_loss_in_chunks_equals_loss_at_once(monkeypatch):
         results.append((loss, *gradients(model, loss).values(), hidden.grad))
     for whole, chunked in zip(*results, strict=True):
         torch.testing.assert_close(whole, chunked, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", MODELS)
+def test_varlen_equals_dense(name: str):
+    model = build_model(MODELS[name], VOCAB, seed=1).cuda()
+    ids, documents, positions, labels = (x.cuda() for x in packed_rows())
+    starts = torch.from_numpy(document_starts(documents.cpu().numpy())).cuda()
+    results = []
+    for backend in ("dense", "varlen"):
+        packed = Packed(documents, positions, starts, backend, torch.bfloat16)
+        hidden = encode(model, ids, packed).flatten(0, 1)
+        loss = loss_sum(model, hidden, labels.flatten(), torch.bfloat16)
+        results.append((loss, gradients(model, loss)))
+    (dense, expected), (varlen, found) = results
+    # bf16 rounds to 8 bits after each product; both sides do, at other places.
+    torch.testing.assert_close(varlen, dense, rtol=5e-3, atol=0)
+    for key in expected:
+        scale = float(expected[key].abs().max()) or 1.0
+        torch.testing.assert_close(found[key], expected[key], rtol=0, atol=0.03 * scale, msg=key)
