@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bertops import graph
+from bertops import graph, versioning
 from tests.toy import bertops, environment, toy_project
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500), pytest.mark.xdist_group("whole chain")]
@@ -121,8 +121,9 @@ def test_killed_in_training_the_next_run_finishes_with_the_same_lock_file(
     """Killed twice, and finished by `dvc repro`: the bytes of an untouched `bertops run`."""
     project = toy_project(tmp_path_factory.mktemp("killed"))
     kill_when(project, lambda: any((project / ".bertops/checkpoints").glob("*/*")))
-    assert "pretrain" not in (project / "dvc.lock").read_text()
+    assert "pretrain" not in versioning.locked(project)
     kill_when(project, lambda: any((project / ".bertops/finetuning").glob("*/*")))
+    assert "finetune@0" not in versioning.locked(project)
     dvc(project, "repro")
     assert (project / "dvc.lock").read_text() == (finished / "lock-of-first-run").read_text()
 
