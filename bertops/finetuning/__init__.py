@@ -4,8 +4,11 @@
     formats.py      CSV, TSV, JSONL, Parquet → rows with their place
     data.py         rows → checked, deduplicated splits in Parquet
     kinds/          one class for each kind of task: reading, targets, gold values, baseline
+    start.py        where a task starts from
     trainer.py      one run: HF Trainer as the loop, the best epoch kept by the task's metric
     pool.py         runs side by side, one thread each
+    lora.py         adapters in place of the encoder's weights
+    tune.py         search for good values, on validation alone
     run.py          seeds × {pretrained, control}; the best seed by validation is saved
     baselines.py    what needs no encoder: majority, TF-IDF + linear model
     predictions.py  every prediction of every model, in Parquet

@@ -105,7 +105,7 @@ def _run(
         nonlocal epochs_done
         epochs_done += 1
         on_epoch(1)
-        value = _finite_score(bench, network, epochs_done)
+        value = finite_score(bench, network, epochs_done)
         tracker.log_metrics({f"{prefix}.validation_{task.metric}": value}, epochs_done)
         return value
 
@@ -137,7 +137,12 @@ def _run(
     return Attempt(model, seed, learning_rate, tuple(curve.validation), curve.best_epoch, scores)
 
 
-def _finite_score(bench: Bench, network: Any, epoch: int) -> float:
+def finite_score(bench: Bench, network: Any, epoch: int) -> float:
+    """The task's metric on the validation rows.
+
+    Raises:
+        RunDiverged: a prediction is not finite.
+    """
     found = bench.predict(network, "validation")
     if not all(map(_is_finite, found)):
         raise RunDiverged(epoch)

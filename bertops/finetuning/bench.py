@@ -67,8 +67,14 @@ class Bench:
         return [name for name in self.examples if name != "train"]
 
 
-def open_bench(task: TaskParams, data: Path, encoder: str, params: FinetuningParams) -> Bench:
-    """Read the splits of a task and encode them with the tokenizer of `encoder`.
+def open_bench(
+    task: TaskParams,
+    data: Path,
+    encoder: str,
+    params: FinetuningParams,
+    splits: Sequence[str] | None = None,
+) -> Bench:
+    """Read splits of a task, all of them by default, and encode them with `encoder`'s tokenizer.
 
     Raises:
         UsageError: the encoder reads fewer tokens than `max_length`, or an unknown metric.
@@ -86,7 +92,7 @@ def open_bench(task: TaskParams, data: Path, encoder: str, params: FinetuningPar
         raise metrics.UnknownMetric(task.metric)
     tokenizer = AutoTokenizer.from_pretrained(encoder)
     card = _card(task)
-    examples = {name: read_split(data, name) for name in split_names(data)}
+    examples = {name: read_split(data, name) for name in splits or split_names(data)}
     reader = READERS[task.kind]
     features = {name: reader.encode(rows, tokenizer, card) for name, rows in examples.items()}
     kind = kind_of(task.kind)

@@ -99,7 +99,9 @@ class TaskParams(Section):
     )  # fmt: skip
     metric: str = Field("accuracy", description="Metric that is validated on.")
     init_from: str | None = Field(
-        None, description="Directory, hub id or models:/name@alias to start from; our encoder."
+        None,
+        description="Directory, hub id, package:NAME/FOLDER or models:/name@alias to start "
+        "from; our encoder.",
     )
     overrides: dict[str, Any] = Field(
         default_factory=dict, description="Values of the section finetuning for this task alone."
@@ -140,6 +142,14 @@ class TaskParams(Section):
         return self
 
 
+class LoraParams(Section):
+    """Small matrices that learn in place of the encoder's weights."""
+
+    rank: int = Field(8, ge=1, description="Width of the small matrices.")
+    alpha: int = Field(16, gt=0, description="Scale; the update is multiplied by alpha / rank.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout before the small matrices.")
+
+
 class FinetuningParams(Section):
     """How every task is fine-tuned; a task may override single values."""
 
@@ -166,6 +176,7 @@ class FinetuningParams(Section):
         "none", description="balanced: a class weighs by the inverse of its frequency."
     )
     gradient_checkpointing: bool = Field(False, description="Less memory for more time.")
+    lora: LoraParams | None = Field(None, description="Train adapters and the head alone.")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="auto: bf16 where the hardware multiplies it, else fp32."
     )

@@ -8,6 +8,7 @@ number of cores. On a GPU, and for a single run, everything happens in this proc
 import contextlib
 import multiprocessing
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -71,10 +72,28 @@ def open_pool(
     context = multiprocessing.get_context("spawn")
     events = context.SimpleQueue()
     arguments = (bench, work, events, os.getpid())
-    with context.Pool(workers, _start_worker, arguments) as processes:
+    with _without_main(), context.Pool(workers, _start_worker, arguments) as processes:
         pool = Pool(bench, work, tracker, on_epoch, processes, events)
         yield pool
         pool._hand_on()
+
+
+@contextlib.contextmanager
+def _without_main() -> Iterator[None]:
+    """Keep new processes from importing the caller's script.
+
+    They need nothing of it, and a script without `if __name__ == "__main__"` would run again in
+    every one of them, for ever.
+    """
+    main = sys.modules["__main__"]
+    kept = {
+        name: main.__dict__.pop(name) for name in ("__file__", "__spec__") if hasattr(main, name)
+    }
+    main.__spec__ = None
+    try:
+        yield
+    finally:
+        main.__dict__.update(kept)
 
 
 @contextlib.contextmanager

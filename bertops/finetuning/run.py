@@ -15,6 +15,8 @@ from bertops.finetuning.bench import Bench, Scores, open_bench
 from bertops.finetuning.params import FinetuningParams, TaskParams
 from bertops.finetuning.pool import open_pool
 from bertops.finetuning.predictions import prediction_rows, write_predictions
+from bertops.finetuning.start import starting_point
+from bertops.inference.load import Resolver
 from bertops.progress import progress
 from bertops.storage import hash_tree, remove, write_whole
 from bertops.tracker import NullTracker, Tracker
@@ -71,6 +73,7 @@ def finetune_task(
     work: Path,
     params: FinetuningParams,
     tracker: Tracker | None = None,
+    resolve: Resolver | None = None,
 ) -> FinetuneReport:
     """Fine-tune, score and save the model of one task.
 
@@ -83,7 +86,8 @@ def finetune_task(
 
     Args:
         data: splits that `prepare_task` wrote.
-        encoder: Hugging Face directory or hub id to start from.
+        encoder: Hugging Face directory to start from, where the task's `init_from` names none.
+        resolve: from `models:/name@alias` in `init_from` to a directory.
 
     Raises:
         UsageError: the task does not fit the encoder, or names an unknown metric.
@@ -91,7 +95,8 @@ def finetune_task(
     """
     params = params.for_task(task)
     tracker = tracker or NullTracker()
-    bench = open_bench(task, data, str(encoder), params)
+    encoder = starting_point(task.init_from, Path(encoder), resolve)
+    bench = open_bench(task, data, encoder, params)
     folder = work / _key(task, data, encoder, params)
     runs, tried, rates = _run_all(bench, folder, tracker)
     done = [run for run in runs if run.failure is None]
@@ -118,13 +123,13 @@ def finetune_task(
     return report
 
 
-def _key(task: TaskParams, data: Path, encoder: Path | str, params: FinetuningParams) -> str:
+def _key(task: TaskParams, data: Path, encoder: str, params: FinetuningParams) -> str:
     """Name of the work folder: changes with anything that changes a result."""
     values = {
         "task": task.model_dump(mode="json"),
         "params": params.model_dump(mode="json"),
         "data": hash_tree(data),
-        "encoder": hash_tree(Path(encoder)) if Path(encoder).exists() else str(encoder),
+        "encoder": hash_tree(Path(encoder)) if Path(encoder).exists() else encoder,
     }
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
     return f"{task.name}-{digest[:16]}"

@@ -10,6 +10,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 from bertops import runtime
 from bertops.errors import BertopsError
 from bertops.finetuning.kinds.base import IGNORED, Feature
+from bertops.finetuning.lora import merged, with_lora
 from bertops.finetuning.params import FinetuningParams
 from bertops.inference.forward import pad
 
@@ -105,6 +106,8 @@ def train(
     """
     runtime.seed_everything(seed)
     model = build()
+    if params.lora is not None:
+        model = with_lora(model, params.lora)
     keeper = KeepBest(score, params.patience)
     with tempfile.TemporaryDirectory() as unused:
         arguments = _arguments(unused, seed, learning_rate, params, len(rows))
@@ -114,7 +117,8 @@ def train(
         trainer.remove_callback(PrinterCallback)
         trainer.train()
     keeper.restore(model)
-    return trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False), keeper.curve
+    trained = trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+    return merged(trained), keeper.curve
 
 
 def hf_trainer(

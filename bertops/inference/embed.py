@@ -7,6 +7,7 @@ import numpy as np
 
 from bertops.inference.forward import forward
 from bertops.inference.load import Loaded
+from bertops.inference.retrieve import vectors
 
 # L tokens of a text, D hidden size, N texts
 
@@ -34,6 +35,17 @@ def embed(
     body = _body(loaded)
     values = forward(body, _inputs(loaded, texts), loaded.tokenizer.pad_token_id, read)
     return np.stack(values) if values else np.zeros((0, body.config.hidden_size), np.float32)
+
+
+def vectors_of(loaded: Loaded, texts: Sequence[str]) -> np.ndarray:
+    """One vector of length 1 for each text, float32 [N, D].
+
+    By sentence-transformers where the model is one of its own, else the mean of the last states.
+    """
+    if loaded.card and loaded.card.kind == "embedding":
+        return vectors(loaded.model, [loaded.clean(text) for text in texts])
+    raw_ND = embed(loaded, texts)
+    return raw_ND / np.maximum(np.linalg.norm(raw_ND, axis=1, keepdims=True), 1e-12)
 
 
 def _body(loaded: Loaded) -> Any:

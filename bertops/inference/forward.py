@@ -72,7 +72,7 @@ def _run(
 ) -> Iterator[tuple[list[int], Any]]:
     import torch
 
-    device = next(model.parameters()).device
+    device = model.device
     was_training = model.training
     model.eval()
     for batch in batches_by_length([len(row["input_ids"]) for row in inputs]):

@@ -1,7 +1,7 @@
 """Models from directories, the hub or a registry, checked before they are used."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,9 @@ from bertops import runtime
 from bertops.errors import BertopsError, UsageError
 from bertops.inference.card import TaskCard, read_card
 from bertops.inference.markup import strip_html
+from bertops.inference.onnx_model import INT8_NAME, ONNX_NAME, OnnxModel
 from bertops.inference.quiet import quiet_transformers
-from bertops.inference.readers import READERS
+from bertops.inference.readers import READERS, predict
 
 Resolver = Callable[[str], Path]
 """From `models:/name@alias` to a directory; registry/ has the one that asks MLflow."""
@@ -36,6 +37,12 @@ class Loaded:
     model: Any
     tokenizer: Any
     card: TaskCard | None
+
+    def __call__(
+        self, texts: Sequence[str], second: Sequence[str] | None = None
+    ) -> list[dict[str, Any]]:
+        """One prediction for each text, or each pair of texts."""
+        return predict(self, texts, second)
 
     def task_card(self) -> TaskCard:
         """The card of its task.
@@ -134,6 +141,12 @@ def _open(directory: Path, class_name: str) -> tuple[Any, Any]:
     """Model and tokenizer; sentence-transformers brings its own pooling."""
     import transformers
 
+    if class_name != "SentenceTransformer" and not (directory / "model.safetensors").exists():
+        for name in (INT8_NAME, ONNX_NAME):
+            if (directory / name).exists():
+                return OnnxModel(directory / name), transformers.AutoTokenizer.from_pretrained(
+                    directory
+                )
     if class_name == "SentenceTransformer":
         from sentence_transformers import SentenceTransformer
 

@@ -1,0 +1,268 @@
+"""Files of texts in, files of predictions out, in bounded memory.
+
+Rows are read, asked and written a thousand at a time. A row that cannot be asked goes to a side
+file with the reason and stops nothing.
+"""
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from bertops.errors import UsageError
+from bertops.inference.reader import Prediction
+from bertops.progress import progress
+from bertops.storage import remove, write_whole
+
+CHUNK_ROWS = 1000
+MAX_CHARACTERS = 1_000_000  # of one text; a novel is no row, and would stop a batch for minutes
+Ask = Callable[[list[dict[str, str]]], list[Prediction]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the input, or why it is none."""
+
+    number: int
+    """0-based, header not counted."""
+    values: Mapping[str, Any]
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class StreamReport:
+    """What came of a file."""
+
+    read: int
+    predicted: int
+    bad: int
+    bad_rows: str | None
+    """The side file; None without bad rows."""
+
+
+def predict_file(
+    ask: Ask, source: Path, target: Path, columns: Mapping[str, str], bad_rows: Path | None = None
+) -> StreamReport:
+    """Ask every row of `source` and write the predictions to `target`, both whole or not at all.
+
+    Formats go by suffix: .jsonl, .csv, .tsv, .parquet. JSON Lines keep the columns of the input;
+    tables have the row number, the prediction and its probabilities.
+
+    Args:
+        ask: from examples to predictions.
+        columns: key of the example → column of the file, such as {"text": "review"}.
+        bad_rows: the side file, JSON Lines with row, problem and values; `<target>.bad.jsonl`.
+
+    Raises:
+        UsageError: no such file, or a suffix that is no format.
+    """
+    side = bad_rows or target.with_name(f"{target.name}.bad.jsonl")
+    writer_class = _of_suffix(target, WRITERS)
+    rows = _of_suffix(source, READERS)(source)
+    read = predicted = 0
+    with (
+        write_whole(target) as good,
+        write_whole(side) as bad,
+        writer_class(good) as writer,
+        bad.open("w", encoding="utf-8") as problems,
+    ):
+        for chunk in _chunks(progress(rows, what=f"asking {source.name}", unit="row")):
+            fine, broken = _divide(chunk, columns)
+            for row in broken:
+                line = {"row": row.number, "problem": row.problem, "values": dict(row.values)}
+                problems.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
+            found = ask([example for _, example in fine]) if fine else []
+            writer.write([row for row, _ in fine], found)
+            read, predicted = read + len(chunk), predicted + len(fine)
+    if read == predicted:
+        remove(side)
+    return StreamReport(read, predicted, read - predicted, str(side) if read > predicted else None)
+
+
+def _of_suffix(path: Path, known: Mapping[str, Any]) -> Any:
+    if path.suffix not in known:
+        raise UsageError(f"{path}: format unknown; known are {', '.join(known)}")
+    return known[path.suffix]
+
+
+def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    iterator = iter(rows)
+    while chunk := list(islice(iterator, CHUNK_ROWS)):
+        yield chunk
+
+
+def _divide(
+    rows: Sequence[Row], columns: Mapping[str, str]
+) -> tuple[list[tuple[Row, dict[str, str]]], list[Row]]:
+    """Rows with their examples, and rows with their problems."""
+    fine, broken = [], []
+    for row in rows:
+        problem = row.problem or _problem(row, columns)
+        if problem:
+            broken.append(Row(row.number, row.values, problem))
+        else:
+            fine.append((row, {key: str(row.values[name]) for key, name in columns.items()}))
+    return fine, broken
+
+
+def _problem(row: Row, columns: Mapping[str, str]) -> str | None:
+    for name in columns.values():
+        if row.values.get(name) is None:
+            return f"no column {name!r}"
+        text = row.values[name]
+        if not isinstance(text, str):
+            return f"{name!r} is no text but {type(text).__name__}"
+        if not text.strip():
+            return f"{name!r} is empty"
+        if len(text) > MAX_CHARACTERS:
+            return f"{name!r} has {len(text):,} characters, at most {MAX_CHARACTERS:,} are read"
+    return None
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file")
+    return path
+
+
+def _read_jsonl(path: Path) -> Iterator[Row]:
+    with _existing(path).open("rb") as lines:
+        for number, line in enumerate(lines):
+            try:
+                values = json.loads(line.decode("utf-8"))
+            except ValueError as error:
+                text = line[:200].decode("utf-8", errors="replace")
+                yield Row(number, {"line": text}, f"no JSON in UTF-8: {error}")
+                continue
+            if isinstance(values, dict):
+                yield Row(number, values)
+            else:
+                yield Row(number, {"line": str(values)[:200]}, "no JSON object")
+
+
+def _read_csv(path: Path, separator: str = ",") -> Iterator[Row]:
+    csv.field_size_limit(2**31 - 1)
+    with _existing(path).open(encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
+        reader = csv.DictReader(text, delimiter=separator)
+        for number, values in enumerate(reader):
+            kept = {str(name): value for name, value in values.items()}
+            if None in values or None in values.values():
+                yield Row(number, kept, f"not the {len(reader.fieldnames or ())} columns of row 0")
+            elif any("\udc80" <= c <= "\udcff" for value in kept.values() for c in value):
+                clean = {k: v.encode("utf-8", "replace").decode() for k, v in kept.items()}
+                yield Row(number, clean, "bytes that are no UTF-8")
+            else:
+                yield Row(number, kept)
+
+
+def _read_tsv(path: Path) -> Iterator[Row]:
+    return _read_csv(path, "\t")
+
+
+def _read_parquet(path: Path) -> Iterator[Row]:
+    import pyarrow.parquet as pq
+
+    number = 0
+    for batch in pq.ParquetFile(_existing(path)).iter_batches(CHUNK_ROWS):
+        for values in batch.to_pylist():
+            yield Row(number, values)
+            number += 1
+
+
+READERS: Mapping[str, Callable[[Path], Iterator[Row]]] = {
+    ".jsonl": _read_jsonl,
+    ".csv": _read_csv,
+    ".tsv": _read_tsv,
+    ".parquet": _read_parquet,
+}
+
+
+class Writer(Protocol):
+    """Writes predictions as they come."""
+
+    def __enter__(self) -> "Writer":
+        """Open."""
+
+    def __exit__(self, *error: object) -> None:
+        """Close."""
+
+    def write(self, rows: Sequence[Row], found: Sequence[Prediction]) -> None:
+        """Append."""
+
+
+class _JsonlWriter:
+    """Columns of the input, then those of the prediction."""
+
+    def __init__(self, path: Path) -> None:
+        self._file: IO[str] = path.open("w", encoding="utf-8")
+
+    def __enter__(self) -> "_JsonlWriter":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+    def write(self, rows: Sequence[Row], found: Sequence[Prediction]) -> None:
+        for row, prediction in zip(rows, found, strict=True):
+            line = {"row": row.number, **row.values, **prediction}
+            self._file.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
+
+
+class _TableWriter:
+    """Row number, prediction and probabilities; what is no text or number is written as JSON."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer: Any = None
+
+    def __enter__(self) -> "_TableWriter":
+        self.write([], [])  # so that an input without rows gives a table without rows
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def write(self, rows: Sequence[Row], found: Sequence[Prediction]) -> None:
+        import pyarrow as pa
+
+        names = ("row", "prediction", "probabilities")
+        columns: list[list[Any]] = [
+            [row.number for row in rows],
+            [_cell(one["prediction"]) for one in found],
+            [_cell(one["probabilities"]) for one in found],
+        ]
+        types = (pa.int64(), pa.string(), pa.string())
+        arrays = [pa.array(c, t) for c, t in zip(columns, types, strict=True)]
+        table = pa.Table.from_arrays(arrays, names=list(names))
+        if self._writer is None:
+            self._writer = self._open(table.schema)
+        self._writer.write_table(table)
+
+    def _open(self, schema: Any) -> Any:
+        import pyarrow.parquet as pq
+
+        return pq.ParquetWriter(self._path, schema)
+
+
+class _CsvWriter(_TableWriter):
+    """The same as CSV."""
+
+    def _open(self, schema: Any) -> Any:
+        import pyarrow.csv
+
+        return pyarrow.csv.CSVWriter(self._path, schema)
+
+
+def _cell(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value)
+
+
+WRITERS: Mapping[str, Callable[[Path], Writer]] = {
+    ".jsonl": _JsonlWriter,
+    ".csv": _CsvWriter,
+    ".parquet": _TableWriter,
+}

@@ -1,0 +1,105 @@
+import csv
+import json
+
+import pytest
+
+from bertops.errors import UsageError
+from bertops.inference import stream
+from bertops.inference.stream import predict_file
+
+COLUMNS = {"text": "review"}
+
+
+def shout(examples):
+    """A model that gives the text back in capitals."""
+    return [{"prediction": e["text"].upper(), "probabilities": [1.0, 0.0]} for e in examples]
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_good_rows_are_predicted_and_bad_ones_told_with_their_reason(tmp_path):
+    rows = [
+        b'{"review": "good", "id": 7}',
+        b'{"review": ',
+        b'{"review": "\xff"}',
+        b'{"text": "no such column"}',
+        b'{"review": "   "}',
+        b'{"review": 5}',
+        b'["review"]',
+        '{"review": "电影"}'.encode(),
+    ]
+    (tmp_path / "in.jsonl").write_bytes(b"\n".join(rows) + b"\n")
+    report = predict_file(shout, tmp_path / "in.jsonl", tmp_path / "out.jsonl", COLUMNS)
+    assert (report.read, report.predicted, report.bad) == (8, 2, 6)
+    assert lines(tmp_path / "out.jsonl") == [
+        {"row": 0, "review": "good", "id": 7, "prediction": "GOOD", "probabilities": [1.0, 0.0]},
+        {"row": 7, "review": "电影", "prediction": "电影", "probabilities": [1.0, 0.0]},
+    ]
+    problems = {row["row"]: row["problem"] for row in lines(tmp_path / "out.jsonl.bad.jsonl")}
+    assert list(problems) == [1, 2, 3, 4, 5, 6]
+    assert problems[3] == "no column 'review'"
+    assert problems[4] == "'review' is empty"
+
+
+def test_without_bad_rows_there_is_no_side_file(tmp_path):
+    (tmp_path / "in.jsonl").write_text('{"review": "good"}\n')
+    report = predict_file(shout, tmp_path / "in.jsonl", tmp_path / "out.jsonl", COLUMNS)
+    assert report.bad_rows is None
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", "out.jsonl"]
+
+
+def test_tables_come_and_go_in_csv_and_parquet(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    texts = ["a, b", 'say "so"', "two\nlines"]
+    with (tmp_path / "in.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["review"], *([text] for text in texts)])
+    pq.write_table(pa.table({"review": texts}), tmp_path / "in.parquet")
+    predict_file(shout, tmp_path / "in.csv", tmp_path / "out.parquet", COLUMNS)
+    predict_file(shout, tmp_path / "in.parquet", tmp_path / "out.csv", COLUMNS)
+    table = pq.read_table(tmp_path / "out.parquet")
+    assert table["prediction"].to_pylist() == [text.upper() for text in texts]
+    with (tmp_path / "out.csv").open(newline="") as file:
+        assert [row["prediction"] for row in csv.DictReader(file)] == [t.upper() for t in texts]
+
+
+def test_a_csv_row_with_other_columns_or_other_bytes_is_bad(tmp_path):
+    (tmp_path / "in.csv").write_bytes(b"review,id\ngood,1\nbad\nfine,2,3\n\xff,4\n")
+    report = predict_file(shout, tmp_path / "in.csv", tmp_path / "out.jsonl", COLUMNS)
+    assert (report.predicted, report.bad) == (1, 3)
+
+
+def test_memory_holds_one_chunk_whatever_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(stream, "CHUNK_ROWS", 10)
+    (tmp_path / "in.jsonl").write_text('{"review": "good"}\n' * 95)
+    sizes = []
+
+    def ask(examples):
+        sizes.append(len(examples))
+        return shout(examples)
+
+    predict_file(ask, tmp_path / "in.jsonl", tmp_path / "out.jsonl", COLUMNS)
+    assert sizes == [10] * 9 + [5]
+    assert [row["row"] for row in lines(tmp_path / "out.jsonl")] == list(range(95))
+
+
+def test_a_failure_midway_leaves_no_output(tmp_path):
+    (tmp_path / "in.jsonl").write_text('{"review": "good"}\n')
+
+    def ask(examples):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        predict_file(ask, tmp_path / "in.jsonl", tmp_path / "out.jsonl", COLUMNS)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
+
+
+@pytest.mark.parametrize(("source", "target"), [("in.txt", "o.jsonl"), ("in.jsonl", "o.txt")])
+def test_unknown_formats_and_missing_files_are_usage_errors(tmp_path, source, target):
+    with pytest.raises(UsageError, match="format unknown"):
+        predict_file(shout, tmp_path / source, tmp_path / target, COLUMNS)
+    with pytest.raises(UsageError, match="no such file"):
+        predict_file(shout, tmp_path / "none.csv", tmp_path / "o.jsonl", COLUMNS)
