@@ -200,6 +200,9 @@ class DedupParams(Section):
     boilerplate_share: float = Field(
         0.01, ge=0, le=1, description="... when this is also at least this share of the source."
     )
+    boilerplate_max_stripped: float = Field(
+        0.8, ge=0, le=1, description="A document that would lose more of it stays whole: a copy."
+    )
 
 
 class DecontaminateParams(Section):

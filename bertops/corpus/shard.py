@@ -55,7 +55,6 @@ def keys_schema(params: CorpusParams) -> pl.Schema:
             *((name, JUDGED[name]) for name in own),
             ("text_hash", pl.String()),
             ("words", pl.Int64()),
-            ("characters", pl.Int64()),
             *((name, pl.UInt64()) for name in band_names(params.dedup)),
         ]
     )
@@ -79,7 +78,7 @@ def sign_shard(
     texts, matches = [JUDGED.to_frame()], [MATCHES.to_frame()]
     keys, row = [keys_schema(params).to_frame()], 0
     for batch in batches(only_part(judged / "kept")):
-        batch = strip_lines(batch, lines)
+        batch = strip_lines(batch, lines, params.dedup.boilerplate_max_stripped)
         words = content_words(batch["text"])
         texts.append(batch)
         keys.append(sign(batch, words, params))
@@ -102,26 +101,30 @@ def sign(batch: pl.DataFrame, words: Words, params: CorpusParams) -> pl.DataFram
         .with_columns(
             text_hashes(words, batch["text"]),
             words=pl.Series(words.end - words.start),
-            characters=batch["text"].str.len_chars().cast(pl.Int64),
         )
         .hstack(bands(hashes, offsets, params.dedup))
     )
 
 
-def strip_lines(batch: pl.DataFrame, boilerplate: pl.Series) -> pl.DataFrame:
-    """The batch without the lines whose hash is in `boilerplate`; edits say how many."""
+def strip_lines(batch: pl.DataFrame, boilerplate: pl.Series, max_share: float) -> pl.DataFrame:
+    """The batch without the lines whose hash is in `boilerplate`; edits say how many.
+
+    A document that would lose more than `max_share` of its characters is left whole: it is a copy
+    of other documents rather than a page with a banner, and copies are judged later.
+    """
     if not len(boilerplate):
         return batch
-    lines = split_lines(batch["text"]).with_columns(
-        strip=pl.col("hash").is_in(boilerplate.implode())
-    )
+    is_hit = pl.col("hash").is_in(boilerplate.implode())
     hit = (
-        lines.group_by("document", maintain_order=True)
+        split_lines(batch["text"])
+        .with_columns(strip=is_hit)
+        .group_by("document", maintain_order=True)
         .agg(
             pl.col("line").filter(~pl.col("strip")).str.join("\n").alias("stripped"),
             pl.col("strip").sum().alias("count"),
+            share=pl.col("length").filter("strip").sum() / pl.col("length").sum(),
         )
-        .filter(pl.col("count") > 0)
+        .filter(pl.col("count") > 0, pl.col("share") <= max_share)
     )
     rows = hit["document"]
     edits = [

@@ -60,7 +60,7 @@ class Verdicts:
 
 
 def compare(shards: Sequence[Signed], params: CorpusParams) -> Verdicts:
-    """Find empty texts, copies and contamination among all documents of all shards."""
+    """Find copies and contamination among all documents of all shards."""
     documents = numbered([pl.read_parquet(shard.keys) for shard in shards])
     own = documents.filter(pl.col("split") != "evaluation")
     exact = exact_copies(own if params.dedup.exact else own.clear())
@@ -68,7 +68,6 @@ def compare(shards: Sequence[Signed], params: CorpusParams) -> Verdicts:
     is_evaluation = pl.col("a").is_in(_entries(documents, "evaluation").implode())
     near = near_copies(pairs.filter(~is_evaluation if params.dedup.near else pl.lit(False)))
     found = [
-        _empty(own),
         _copies(exact.with_columns(similarity=pl.lit(1.0)), documents, "dedup.exact", 1.0),
         _copies(near, documents, "dedup.near", params.dedup.min_jaccard),
     ]
@@ -94,13 +93,6 @@ def _pairs(
         compared = compared.filter(pl.col("split") != "evaluation")
     keys, texts = [shard.keys for shard in shards], [shard.texts for shard in shards]
     return similar_pairs(compared, keys, texts, params.dedup)
-
-
-def _empty(own: pl.DataFrame) -> pl.DataFrame:
-    emptied = own.filter(pl.col("characters") == 0)
-    return _drops(
-        emptied, "dedup.only_boilerplate", pl.col("characters").cast(pl.Float64), pl.lit(1.0)
-    )
 
 
 def _copies(

@@ -24,7 +24,10 @@ def repaired(text: str, **params: object) -> str:
         ("see http://example.com/a?b=c, or www.example.org.", "see , or ."),
         ("a\r\nb\rc\u2028d\u0085e", "a\nb\nc\nd\ne"),
         ("too   many\t\u00a0blanks  \n\n\n\n  here ", "too many blanks\n\nhere"),
-        ("nul\0 bell\x07 zero\u200bwidth soft\u00adhyphen \ufeffbom", "nul bell zerowidth softhyphen bom"),
+        (
+            "nul\0 bell\x07 zero\u200bwidth soft\u00adhyphen \ufeffbom",
+            "nul bell zerowidth softhyphen bom",
+        ),
         ("right\u202eto\u202cleft \u2066and\u2069 tag\U000e0041s", "righttoleft and tags"),
         ("e\u0301", "é"),
         ("ＡＢＣ１２３，中文。", "ABC123，中文。"),
@@ -36,9 +39,7 @@ def test_repairs(before: str, after: str) -> None:
     assert repaired(before) == after
 
 
-@pytest.mark.parametrize(
-    "text", ["می\u200cخواهم", "क्\u200dष", "👩\u200d👩\u200d👧", "ശ്രീ\u200d"]
-)
+@pytest.mark.parametrize("text", ["می\u200cخواهم", "क्\u200dष", "👩\u200d👩\u200d👧", "ശ്രീ\u200d"])
 def test_joiners_stay_where_a_script_needs_them(text: str) -> None:
     assert repaired(text) == text
 

@@ -21,7 +21,10 @@ swept the floors, and burned a heap of yellow newspapers behind the kitchen. By 
 there was smoke over the chimney. "You may have the apples," she said to the children, "if you \
 help me to paint the door."
 """
-CHINESE = "清晨的阳光照进院子里，老人坐在门前慢慢地喝茶。孩子们背着书包从巷口走过，笑着向他问好。他点点头，望着远处的山，想起了年轻时走过的那些路。如今路还在，走路的人却已经换了几代。"
+CHINESE = (
+    "清晨的阳光照进院子里，老人坐在门前慢慢地喝茶。孩子们背着书包从巷口走过，笑着向他问好。"
+    "他点点头，望着远处的山，想起了年轻时走过的那些路。如今路还在，走路的人却已经换了几代。"
+)
 
 
 def failed(text: str, language: str = "en", params: RuleParams | None = None) -> set[str]:
@@ -94,7 +97,9 @@ def test_a_document_is_judged_alike_in_any_batch() -> None:
     texts = pl.Series("text", [PROSE, "Buy now", "the same line\n" * 9, "", "?!"])
     language = pl.Series("language", ["en"] * 5)
     together, _ = measure(texts, language, RuleParams())
-    alone = pl.concat(measure(texts[i : i + 1], language[i : i + 1], RuleParams())[0] for i in range(5))
+    alone = pl.concat(
+        measure(texts[i : i + 1], language[i : i + 1], RuleParams())[0] for i in range(5)
+    )
     assert together.equals(alone, null_equal=True)
 
 
@@ -134,7 +139,14 @@ def walk_reference(words: list[str], n: int) -> int:
 
 
 def test_repeated_ngrams_equal_the_obvious_way() -> None:
-    texts = [PROSE, "a b a b a b a c a b " * 4, "one", "", "x y " * 30 + PROSE, "so it is so it is so"]
+    texts = [
+        PROSE,
+        "a b a b a b a c a b " * 4,
+        "one",
+        "",
+        "x y " * 30 + PROSE,
+        "so it is so it is so",
+    ]
     series = pl.Series("text", texts)
     words = split_words(series)
     every = dict.fromkeys(range(2, 11), 0.0)
