@@ -1,7 +1,5 @@
 """The root command: mounts the others and turns errors into exit codes."""
 
-import contextlib
-import importlib
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +7,7 @@ from typing import Annotated
 import typer
 
 from bertops import __version__
-from bertops.cli import doctor, params, pipeline, services
+from bertops.cli import corpus, doctor, inference, params, pipeline, registry, services
 from bertops.cli.failures import end_on_sigterm, tell
 
 app = typer.Typer(
@@ -46,10 +44,9 @@ pipeline.add_to(app)
 services.add_to(app)
 app.add_typer(params.app, name="params")
 app.command("doctor")(doctor.doctor)
-for mounted in ("corpus", "registry", "inference"):
-    with contextlib.suppress(ImportError):
-        module = importlib.import_module(f"bertops.cli.{mounted}")
-        app.add_typer(module.app, name=None if mounted == "inference" else mounted)
+app.add_typer(corpus.app, name="corpus")
+app.add_typer(registry.app, name="registry")
+app.add_typer(inference.app)
 
 
 def main() -> None:
