@@ -126,18 +126,19 @@ def answers_of(paths: Paths, registry: Registry, version: Version, exam: Exam) -
     kept = paths.state / "answers" / exam.task / name
     if not kept.exists():
         model = fetch(registry, version, paths.state / "models") / MODEL
-        with write_whole(kept) as partial:
-            _ask(model, exam).write_parquet(partial)
-    return _read(kept, f"version {version.number}", exam)
+        write_answers(kept, model, exam)
+    return read_answers(kept, f"version {version.number}", exam)
 
 
-def _ask(model: Path, exam: Exam) -> pl.DataFrame:
-    """One row for each row of the test set: `prediction` and `probabilities`."""
+def write_answers(kept: Path, model: Path, exam: Exam) -> None:
+    """Ask a model every row of the test set; one row each of `prediction`, `probabilities`."""
     found = ask(load_model(model), pl.read_parquet(exam.test).to_dicts())
-    return pl.DataFrame({key: [row[key] for row in found] for key in ANSWERED})
+    with write_whole(kept) as partial:
+        pl.DataFrame({key: [row[key] for row in found] for key in ANSWERED}).write_parquet(partial)
 
 
-def _read(kept: Path, model: str, exam: Exam) -> Answers:
+def read_answers(kept: Path, model: str, exam: Exam) -> Answers:
+    """The answers that `write_answers` kept, under a name for the model."""
     found = pl.read_parquet(kept)
     if not exam.shipped.classes:
         return replace(exam.shipped, model=model, predicted=as_values(found["prediction"]))

@@ -1,8 +1,15 @@
 """Tiny models and a fresh store for the tests of the registry."""
 
+import atexit
+import functools
+import shutil
+import tempfile
 from pathlib import Path
 
+import pytest
+
 from bertops.inference.card import TaskCard
+from bertops.tracking.store import Store, open_store
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "movie", "film"]
 
@@ -57,3 +64,24 @@ def tiny_model(directory: Path, *, seed: int = 0, task: bool = True) -> Path:
             metric="accuracy",
         ).write(directory)
     return directory
+
+
+@functools.cache
+def _empty_store() -> Path:
+    """A store with its tables, made once for each test process: that takes seconds."""
+    folder = Path(tempfile.mkdtemp(prefix="bertops-store-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        open_store(folder / "mlflow.db")
+    return folder
+
+
+def fresh_store(file: Path) -> Store:
+    """An empty SQLite store of its own at `file`."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    for made in _empty_store().iterdir():
+        shutil.copyfile(made, file.with_name(made.name.replace("mlflow", file.stem)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        return open_store(file)

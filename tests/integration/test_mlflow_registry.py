@@ -20,8 +20,7 @@ from bertops.registry.register import Facts, register
 from bertops.registry.resolve import ContentChanged, resolve
 from bertops.storage import hash_tree
 from bertops.tracking.mlflow_tracker import MLflowTracker
-from bertops.tracking.store import open_store
-from tests.integration.mlflow_models import tiny_model
+from tests.integration.mlflow_models import fresh_store, tiny_model
 from tests.unit.registry.comparisons import comparison
 
 PARAMS = RegistryParams()
@@ -29,9 +28,7 @@ PARAMS = RegistryParams()
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        return open_store(tmp_path_factory.mktemp("mlflow") / "mlflow.db")
+    return fresh_store(tmp_path_factory.mktemp("mlflow") / "mlflow.db")
 
 
 @pytest.fixture

@@ -24,8 +24,8 @@ from bertops.registry.resolve import resolve
 from bertops.registry.smoke import smoke_test
 from bertops.storage import hash_tree
 from bertops.tracking.mlflow_tracker import MLflowTracker
-from bertops.tracking.store import Store, open_store
-from tests.integration.mlflow_models import tiny_model
+from bertops.tracking.store import Store
+from tests.integration.mlflow_models import fresh_store, tiny_model
 from tests.integration.mlflow_server import free_port, mlflow_server, postgres, wait_for
 from tests.unit.registry.test_signing import key_pair
 
@@ -127,9 +127,8 @@ BAD = {
 }
 
 
-def test_a_version_is_served_offline_and_bad_requests_get_4xx(tmp_path, monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    store = open_store(tmp_path / "mlflow.db")
+def test_a_version_is_served_offline_and_bad_requests_get_4xx(tmp_path):
+    store = fresh_store(tmp_path / "mlflow.db")
     registry = Registry(store.address, store.artifacts)
     register(registry, "sentiment", tiny_model(tmp_path / "model"), FACTS)
     promote(registry, decide(registry, "sentiment", 1, evidence, GateParams()), RegistryParams())
@@ -183,7 +182,7 @@ def test_a_server_that_lists_climbing_paths_writes_nothing(tmp_path, monkeypatch
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Lister)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     place = f"http://127.0.0.1:{server.server_port}/api/2.0/mlflow-artifacts/artifacts/1"
-    store = open_store(tmp_path / "mlflow.db")
+    store = fresh_store(tmp_path / "mlflow.db")
     registry = Registry(store.address, store.artifacts)
     registry.client.create_registered_model("m")
     registry.client.create_model_version("m", place, tags={"bertops.content": "0" * 64})

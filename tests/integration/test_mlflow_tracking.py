@@ -10,13 +10,12 @@ import pytest
 
 from bertops.tracking.mlflow_tracker import MLflowTracker
 from bertops.tracking.store import Store, open_store
+from tests.integration.mlflow_models import fresh_store
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        return open_store(tmp_path_factory.mktemp("mlflow") / "mlflow.db")
+    return fresh_store(tmp_path_factory.mktemp("mlflow") / "mlflow.db")
 
 
 def tracker(store, tmp_path, **options):

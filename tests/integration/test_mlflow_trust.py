@@ -20,8 +20,7 @@ from bertops.registry.resolve import ContentChanged, fetch, resolve
 from bertops.registry.signing import SignatureRefused, sign
 from bertops.registry.smoke import smoke_test
 from bertops.storage import hash_tree
-from bertops.tracking.store import open_store
-from tests.integration.mlflow_models import tiny_model
+from tests.integration.mlflow_models import fresh_store, tiny_model
 from tests.unit.registry.test_signing import key_pair
 
 FACTS = Facts(lineage={"bertops.git_commit": "c" * 40, "bertops.dvc_lock": "lock"})
@@ -29,9 +28,7 @@ FACTS = Facts(lineage={"bertops.git_commit": "c" * 40, "bertops.dvc_lock": "lock
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        return open_store(tmp_path_factory.mktemp("mlflow") / "mlflow.db")
+    return fresh_store(tmp_path_factory.mktemp("mlflow") / "mlflow.db")
 
 
 @pytest.fixture(scope="module")
