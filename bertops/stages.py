@@ -71,7 +71,7 @@ def fetch(params: Params, paths: Paths) -> Report:
     """Bring the files of installed packages and hubs into data/fetched."""
     from bertops.corpus.fetch import fetch
 
-    return _write(paths, "fetch", fetch(params.fetch, paths.fetched))
+    return _write(paths, "fetch", fetch(params.fetch, paths.fetched, paths.root))
 
 
 def ingest(params: Params, paths: Paths, name: str) -> Report:
@@ -111,31 +111,41 @@ def task_data(params: Params, paths: Paths, name: str) -> Report:
 
 def clean(params: Params, paths: Paths) -> Report:
     """Keep the documents worth training on, none that a task is measured on."""
+    from bertops.corpus.card import write_card
     from bertops.corpus.clean import clean_corpus
 
+    raw = _raw(params, paths)
     report = clean_corpus(
-        raw=_raw(params, paths),
-        evaluation_texts={
-            task.name: _evaluation_texts(paths.task_data(task.name)) for task in params.tasks
-        },
+        raw=raw,
+        evaluation_texts=_evaluation_texts(params, paths),
         corpus=paths.corpus,
         ledger=paths.ledger,
         params=params.corpus,
         split=params.split,
+        work=paths.shards,
     )
+    write_card(paths.corpus, paths.ledger, raw, report, params.corpus, paths.data_card)
     return _write(paths, "clean", report)
 
 
-def _evaluation_texts(data: Path) -> Iterator[str]:
-    """Every text that a task is measured on: of each split but train, both texts of a pair."""
+def _evaluation_texts(params: Params, paths: Paths) -> dict[str, Iterator[str]]:
+    """Texts that tasks are measured on, by `task.split`: every split but train."""
+    return {
+        f"{task.name}.{file.stem}": _texts(file)
+        for task in params.tasks
+        for file in sorted(paths.task_data(task.name).glob("*.parquet"))
+        if file.stem != "train"
+    }
+
+
+def _texts(file: Path) -> Iterator[str]:
+    """The texts of one split, both of a pair."""
     import polars as pl
 
-    for file in sorted(data.glob("*.parquet")):
-        if file.stem != "train":
-            table = pl.read_parquet(file)
-            for column in ("text", "text_b"):
-                if column in table.columns:
-                    yield from table[column].drop_nulls()
+    table = pl.read_parquet(file)
+    for column in ("text", "text_b"):
+        if column in table.columns:
+            yield from table[column].drop_nulls()
 
 
 def validate_corpus(params: Params, paths: Paths) -> Report:
@@ -233,6 +243,7 @@ def _task_input(paths: Paths, name: str) -> "TaskInput":
         labels=tuple(decided["labels"]),
         metric=decided["metric"],
         seed=decided["best_seed"],
+        model=paths.task_model(name),
     )
 
 

@@ -118,6 +118,17 @@ def measure_heldout(
     )
 
 
+def document_losses(
+    model: Any, tokenizer: Any, documents: Sequence[Document], params: HeldoutParams
+) -> NDArray[np.float64]:
+    """Mean loss over the hidden tokens of each document that has any, nats."""
+    pieces = list(_pieces(tokenizer, documents, params))
+    losses = _measure_pieces(model, pieces, tokenizer.pad_token_id, params.batch_rows)[:, 0]
+    owner = np.concatenate([np.full(len(p.hidden), p.document) for p in pieces])
+    count = np.bincount(owner)
+    return (np.bincount(owner, losses) / np.maximum(count, 1))[count > 0]
+
+
 def _named(names: NDArray[np.str_], tokens: NDArray) -> list[str]:
     return sorted(set(names[tokens > 0].tolist()))
 

@@ -1,6 +1,6 @@
 """Knobs of the evaluation."""
 
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -103,6 +103,57 @@ class ContaminationParams(Section):
     )
 
 
+class BehaviourParams(Section):
+    """Promises that a trained model is tried on."""
+
+    cases: dict[str, tuple[str, ...]] = Field(
+        {"sentiment": ("sentiment.en",)},
+        description="By task, files of cases: names of ours (sentiment.en, sentiment.zh), or paths "
+        "of one's own.",
+    )
+
+
+class BiasParams(Section):
+    """Groups of people that are compared."""
+
+    groups: dict[str, dict[str, tuple[str, ...]]] = Field(
+        {
+            "gender": {
+                "women": ("she", "her", "woman", "women", "girl", "mother", "她", "女士", "女人"),
+                "men": ("he", "his", "man", "men", "boy", "father", "他", "先生", "男人"),
+            }
+        },
+        description="By grouping, two groups and the words that a document of each holds; one "
+        "that holds words of both is left out.",
+    )
+    min_documents: int = Field(100, ge=1, description="Smaller groups are reported, not judged.")
+    max_gap: float = Field(
+        0.05,
+        gt=0,
+        le=1,
+        description="A gap in accuracy is called one when its interval lies beyond this.",
+    )
+    pairs: tuple[str, ...] = Field(
+        ("pairs.en",), description="Files of sentence pairs for the encoder: ours, or paths."
+    )
+
+    @field_validator("groups")
+    @classmethod
+    def _two_of_each(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name, groups in value.items():
+            if len(groups) != 2:
+                raise ValueError(f"{name} needs two groups, and has {len(groups)}")
+        return value
+
+
+class MemorizationParams(Section):
+    """Whether the encoder tells its training documents from others."""
+
+    documents: int = Field(
+        150, ge=10, description="Training and held-out documents that are told apart, of each."
+    )
+
+
 class EvaluationParams(Section):
     """What is measured, and how surely."""
 
@@ -110,6 +161,13 @@ class EvaluationParams(Section):
     slices: SliceParams = Field(SliceParams(), description="Parts of the test set.")
     contamination: ContaminationParams = Field(
         ContaminationParams(), description="Test documents in the pretraining corpus."
+    )
+    behaviour: BehaviourParams = Field(
+        BehaviourParams(), description="Promises beside the test set."
+    )
+    bias: BiasParams = Field(BiasParams(), description="Groups of people.")
+    memorization: MemorizationParams = Field(
+        MemorizationParams(), description="Attack on the training data."
     )
     heldout: HeldoutParams = Field(HeldoutParams(), description="Masked-LM loss.")
     fill_mask: FillMaskParams = Field(FillMaskParams(), description="Examples in the report.")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bertops.corpus.tables import scan
 from bertops.document import Document
+from bertops.evaluation.behaviour import find_file
 from bertops.evaluation.contamination import Contamination, find_contamination
 from bertops.evaluation.params import EvaluationParams
 from bertops.evaluation.tasks import TaskInput, TaskResult, evaluate_task
@@ -31,7 +32,8 @@ class EvaluationReport:
     """Everything that the evaluation found; same inputs, same report."""
 
     encoder: dict[str, Any]
-    """`heldout`: HeldoutReport; `fill_mask`: sentence → words with probabilities."""
+    """`heldout`: HeldoutReport; `fill_mask`: sentence → words with probabilities; `pairs`: a
+    PairScore for each kind; `membership`: Membership."""
     tasks: dict[str, TaskResult]
     not_tested: tuple[str, ...]
     """What a reader might take for tested and was not."""
@@ -84,13 +86,15 @@ def evaluate(
 def _evaluate_encoder(
     encoder: Path, corpus: Path, tokens: Path, params: EvaluationParams
 ) -> dict[str, Any]:
+    from bertops.evaluation.bias import read_pairs, score_pairs
     from bertops.evaluation.heldout import measure_heldout
+    from bertops.evaluation.memorization import attack_membership
     from bertops.inference.fill_mask import fill_mask
     from bertops.inference.load import load
 
     loaded = load(encoder, masked_lm=True)
     counts = count_tokens(TokenStore(tokens / "train"), loaded.model.config.vocab_size)
-    documents = read_documents(corpus / "validation")
+    documents = read_documents(corpus / "validation", params.heldout.documents)
     heldout = measure_heldout(loaded.model, loaded.tokenizer, documents, counts, params.heldout)
     sentences = params.fill_mask.sentences
     fillings = fill_mask(loaded, sentences, params.fill_mask.top)
@@ -98,7 +102,17 @@ def _evaluate_encoder(
         sentence: [(filling.token, filling.probability) for filling in only_hole]
         for sentence, (only_hole,) in zip(sentences, fillings, strict=True)
     }
-    return {"heldout": heldout, "fill_mask": filled}
+    pairs: dict[str, list[tuple[str, str]]] = {}
+    for file in params.bias.pairs:
+        pairs |= read_pairs(find_file(file))
+    model, tokenizer = loaded.model, loaded.tokenizer
+    trained = read_documents(corpus / "train", params.memorization.documents)
+    return {
+        "heldout": heldout,
+        "fill_mask": filled,
+        "pairs": score_pairs(model, tokenizer, pairs, params.compare.confidence),
+        "membership": attack_membership(model, tokenizer, trained, documents, params),
+    }
 
 
 def _look_for_test_documents(
@@ -127,9 +141,10 @@ def count_tokens(store: TokenStore, vocab_size: int) -> NDArray[np.int64]:
     return counts
 
 
-def read_documents(folder: Path) -> list[Document]:
-    """The documents of a corpus folder: id, text and source."""
-    frame = scan(folder).select("doc_id", "text", "source", "file", "row").collect()
+def read_documents(folder: Path, limit: int) -> list[Document]:
+    """Documents of a corpus folder, those with the smallest ids: a random and lasting choice."""
+    columns = ("doc_id", "text", "source", "file", "row")
+    frame = scan(folder).select(columns).bottom_k(limit, by="doc_id").sort("doc_id").collect()
     return [Document(*values) for values in frame.iter_rows()]
 
 

@@ -1,6 +1,6 @@
 """Evaluate one task from its cached predictions: values, intervals, comparisons, weak spots."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertops.evaluation.answers import Answers, PredictionTable
+from bertops.evaluation.behaviour import CaseResult, find_file, read_cases, try_cases
+from bertops.evaluation.bias import GroupGap, group_gaps
 from bertops.evaluation.calibration import Calibration, calibrate
 from bertops.evaluation.compare import Comparison, compare, explain
 from bertops.evaluation.contamination import Contamination, Overlap
+from bertops.evaluation.flips import Flips, find_flips
 from bertops.evaluation.measure import Measured, confusion_matrix, measure, representative_first
 from bertops.evaluation.params import EvaluationParams
 from bertops.evaluation.scores.base import Score
@@ -56,6 +59,8 @@ class TaskInput:
     """The score that decides comparisons."""
     seed: int
     """The seed that ships; validation chose it, never the test set."""
+    model: Path | None = None
+    """The shipped model, in Hugging Face form; None: behaviour is not tried."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,10 @@ class TaskResult:
     """None without predictions on a validation split."""
     contamination: dict[str, CleanScore]
     """By split."""
+    bias: tuple[GroupGap, ...]
+    behaviour: tuple[CaseResult, ...]
+    flips: tuple[Flips, ...]
+    """Examples from the test set, against each baseline."""
 
     def value(self, model: str, split: str, score: str) -> Measured:
         """One measurement.
@@ -190,7 +199,31 @@ def evaluate_task(
             for split, a in shipped.items()
             if split in contamination
         },
+        bias=tuple(group_gaps(shipped["test"], params.bias, params.compare)),
+        behaviour=tuple(_behave(task, params)),
+        flips=tuple(
+            find_flips(shipped["test"], answers["test"][c.second][0], task.labels)
+            for c in comparisons["test"]
+            if classified
+        ),
     )
+
+
+def _behave(task: TaskInput, params: EvaluationParams) -> Iterator[CaseResult]:
+    """Results of the task's behaviour cases, on the shipped model."""
+    files = params.behaviour.cases.get(task.name, ())
+    if task.model is None or not files or task.kind != "classification":
+        return
+    from bertops.inference.load import load
+    from bertops.inference.readers import predict
+
+    loaded = load(task.model)
+
+    def classify(texts: Sequence[str]) -> NDArray[np.float64]:
+        return np.array([found["probabilities"] for found in predict(loaded, texts)])
+
+    for file in files:
+        yield from try_cases(read_cases(find_file(file)), classify, task.labels)
 
 
 def _answers(

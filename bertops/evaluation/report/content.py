@@ -34,6 +34,8 @@ class ReportInputs:
     """CSV of pretraining: step, tokens, loss, lr, validation_loss."""
     lineage: Mapping[str, str] = field(default_factory=dict)
     """What was measured: names and hashes of commit, data, tokenizer, models."""
+    speed: Mapping[str, Path] = field(default_factory=dict)
+    """By model, the JSON report of its speed on this machine."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class ReportContent:
     corpus: Mapping[str, Any]
     drops: list[dict[str, Any]]
     lineage: Mapping[str, str]
+    speed: Mapping[str, Any]
     not_tested: list[str]
 
 
@@ -67,6 +70,7 @@ def gather(inputs: ReportInputs, verdict: Mapping[str, Any] | None) -> ReportCon
         corpus=corpus,
         drops=_read_drops(inputs.ledger),
         lineage=dict(inputs.lineage),
+        speed={name: read_json(path) for name, path in inputs.speed.items() if path.exists()},
         not_tested=evaluation["not_tested"],
     )
 

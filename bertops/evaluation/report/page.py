@@ -53,9 +53,17 @@ def _environment() -> jinja2.Environment:
         "percent": lambda value: f"{100 * value:.1f} %",
         "points": lambda value: f"{100 * value:+.1f}",
         "model": _name,
+        "figure": _figure,
     }
     environment.globals["style"] = Markup((TEMPLATES / "report.css").read_text(encoding="utf-8"))
     return environment
+
+
+def _figure(value: Any) -> str:
+    """A gate's number or word; a dash for none."""
+    if value is None:
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else str(value).replace("_", " ")
 
 
 def _name(model: str) -> str:
