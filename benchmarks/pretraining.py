@@ -37,6 +37,7 @@ from bertops.tokenizer.train import train_tokenizer
 from bertops.tracker import NullTracker
 from bertops.training.loop import Run, train_step
 from bertops.training.objective import Objective
+from bertops.training.optimizer import set_learning_rate
 from bertops.training.params import BudgetParams, OptimizerParams, PretrainParams, TrainingParams
 from bertops.training.pretrain import prepare
 from bertops.training.spikes import SpikeGuard
@@ -44,6 +45,7 @@ from bertops.training.validation import Validator
 
 WORK = ROOT / ".bertops/benchmarks/pretraining"
 VOCAB_SIZE, ROW_LENGTH, BATCH_ROWS, MASK, RATE = 16_384, 128, 32, 0.15, 1e-3
+WARMUP_STEPS = 20
 
 Clock = Callable[[], float]
 
@@ -118,6 +120,7 @@ def our_steps(run: Run) -> Iterator[int]:
     guard = SpikeGuard(False, [], run.device)
     with run.feed.from_step(1) as batches:
         for step, batch in enumerate(batches, start=1):
+            set_learning_rate(run.optimizer, RATE * min(1.0, step / WARMUP_STEPS))
             train_step(run, run.objective, guard, step, batch)
             yield batch.tokens
 
@@ -174,7 +177,7 @@ class Peer:
             per_device_train_batch_size=BATCH_ROWS,
             learning_rate=RATE,
             lr_scheduler_type="constant_with_warmup",
-            warmup_steps=20,
+            warmup_steps=WARMUP_STEPS,
             max_steps=10**6,
             bf16=self.bf16,
             use_cpu=not torch.cuda.is_available(),
@@ -220,34 +223,36 @@ def measure_speed(rounds: int, steps: int, clock: Clock) -> dict[str, list[float
     return speeds
 
 
-def measure_time_to_loss(peer_seconds: float) -> dict[str, dict[str, float]]:
+def measure_time_to_loss(peer_seconds: float, clock: Clock) -> dict[str, dict[str, float]]:
     """For each peer: its held-out loss after so many seconds, and our time to the same loss."""
     run = our_run()
     source = run.feed.batches.source
     assert run.validator is not None
     results = {}
     for name, bf16 in (("fp32", False), ("bf16", True)):
-        peer = Peer(source, bf16)
-        end = time.perf_counter() + peer_seconds
-        peer.steps(lambda end=end: time.perf_counter() >= end)  # type: ignore[misc]
+        peer = Peer(source, bf16, clock)
+        end = clock() + peer_seconds
+        peer.steps(lambda end=end: clock() >= end)  # type: ignore[misc]
         results[name] = {"loss": held_out_loss(peer.model, run.validator)}
     target = min(result["loss"] for result in results.values())
-    for seconds, loss in our_curve(run, target, peer_seconds):
+    for seconds, loss in our_curve(run, target, peer_seconds, clock):
         for result in results.values():
             if loss <= result["loss"]:
                 result.setdefault("our_seconds", seconds)
     return results
 
 
-def our_curve(run: Run, target: float, most_seconds: float) -> Iterator[tuple[float, float]]:
+def our_curve(
+    run: Run, target: float, most_seconds: float, clock: Clock
+) -> Iterator[tuple[float, float]]:
     """Seconds of training and held-out loss, every ten steps, until `target` or out of time."""
     assert run.validator is not None
     seconds, steps = 0.0, our_steps(run)
     while seconds < most_seconds:
-        begun = time.perf_counter()
+        begun = clock()
         for _ in range(10):
             next(steps)
-        seconds += time.perf_counter() - begun
+        seconds += clock() - begun
         loss = run.validator.score(run.objective, run.device).loss
         yield seconds, loss
         if loss <= target:
@@ -276,7 +281,7 @@ def main() -> None:
     # One thread's CPU time is the same on a busy machine; several threads also wait in it.
     clock = time.process_time if given.threads == 1 else time.perf_counter
     speeds = measure_speed(given.rounds, given.steps, clock)
-    losses = measure_time_to_loss(given.peer_minutes * 60) if given.peer_minutes else {}
+    losses = measure_time_to_loss(given.peer_minutes * 60, clock) if given.peer_minutes else {}
     median = {name: statistics.median(values) for name, values in speeds.items()}
     ratios = {f"tokens/s against Trainer {p}": median["ours"] / median[p] for p in ("fp32", "bf16")}
     least = {"fp32": (5.0, 1 / 6), "bf16": (3.0, 1 / 4)}
