@@ -87,6 +87,11 @@ class Paths:
         return self.reports / "evaluation"
 
     @property
+    def data_card(self) -> Path:
+        """What the corpus is and what was dropped: card.json and card.md."""
+        return self.reports / "data_card"
+
+    @property
     def html_report(self) -> Path:
         """The report for people, one self-contained file."""
         return self.reports / "report.html"
@@ -96,6 +101,11 @@ class Paths:
     def state(self) -> Path:
         """`.bertops/`: state that lives across runs."""
         return self.root / ".bertops"
+
+    @property
+    def shards(self) -> Path:
+        """Cleaned shards, in folders keyed by the hash of inputs, parameters and code."""
+        return self.state / "corpus"
 
     @property
     def checkpoints(self) -> Path:

@@ -16,6 +16,7 @@ from bertops.corpus.near_misses import NearMiss, near_misses
 from bertops.corpus.params import CorpusParams
 from bertops.corpus.report import CleanReport
 from bertops.corpus.tables import scan
+from bertops.storage import write_json, write_text, write_whole
 
 EXAMPLES = 3
 EXCERPT_CHARACTERS = 240
@@ -90,6 +91,24 @@ def data_card(
         near_misses=near_misses(kept, first, params.rules),
         copies=_copies(first, raw),
     )
+
+
+def write_card(
+    corpus: Path,
+    ledger: Path,
+    raw: Mapping[str, Path],
+    report: CleanReport,
+    params: CorpusParams,
+    target: Path,
+) -> DataCard:
+    """Write the data card to `target` as card.json and card.md; arguments as in `data_card`."""
+    from bertops.corpus.card_markdown import to_markdown
+
+    card = data_card(corpus, ledger, raw, report, params)
+    with write_whole(target) as partial:
+        write_json(partial / "card.json", card.to_dict())
+        write_text(partial / "card.md", to_markdown(card))
+    return card
 
 
 def _histograms(kept: pl.LazyFrame) -> dict[str, dict[str, int]]:

@@ -61,6 +61,7 @@ def test_outputs_lie_where_paths_says(declared):
         paths.fetched, paths.raw(name), paths.quarantine(name), paths.task_data(name),
         paths.corpus, paths.ledger, paths.tokens, paths.predictions(name), paths.tokenizer,
         paths.encoder, paths.task_model(name), paths.evaluation, paths.reports / "curves",
+        paths.data_card,
     )}  # fmt: skip
     for stage, body in declared.items():
         report = str(paths.report(stage, name if stage in stages.ITEM_STAGES else None))
