@@ -57,5 +57,6 @@ VARIABLES = (
         "OMP_NUM_THREADS", "all processors", "Threads of torch and BLAS, on a shared machine."
     ),
     Variable("LOCAL_RANK", "", "Set by torchrun: which GPU of this machine."),
+    Variable("RANK", "", "Set by torchrun: which process of all."),
     Variable("WORLD_SIZE", "", "Set by torchrun: how many processes train together."),
 )

@@ -18,10 +18,11 @@ from bertops.errors import UsageError
 from bertops.params import Params, load
 from bertops.paths import Paths
 from bertops.problems import did_you_mean
-from bertops.storage import hash_tree, read_json, write_json
+from bertops.storage import hash_file, hash_tree, read_json, write_json
 from bertops.tracker import Tracker
 
 if TYPE_CHECKING:
+    from bertops.evaluation.report.content import ReportInputs
     from bertops.evaluation.tasks import TaskInput
 
 Report = Any
@@ -38,7 +39,9 @@ def run(root: Path, name: str, item: str | None = None) -> Report:
     """
     known = [*STAGES, *ITEM_STAGES]
     if name not in known:
-        raise UsageError(f"no stage {name!r}{did_you_mean(name, known)}; there are: {', '.join(known)}")
+        raise UsageError(
+            f"no stage {name!r}{did_you_mean(name, known)}; there are: {', '.join(known)}"
+        )
     if (name in ITEM_STAGES) != (item is not None):
         wants = "wants a name after it" if name in ITEM_STAGES else "takes no name after it"
         raise UsageError(f"stage {name!r} {wants}; see bertops stages")
@@ -219,8 +222,12 @@ def finetune(params: Params, paths: Paths, name: str) -> Report:
 
 def evaluate(params: Params, paths: Paths) -> Report:
     """Measure the encoder and every task, with intervals and against baselines."""
+    from bertops.evaluation.reads import log_read
     from bertops.evaluation.run import evaluate
 
+    for task in params.tasks:
+        test = hash_file(paths.task_data(task.name) / "test.parquet")
+        log_read(paths.state, task.name, test, "evaluate")
     return evaluate(
         tasks=[_task_input(paths, task.name) for task in params.tasks],
         encoder=paths.encoder,
@@ -299,17 +306,35 @@ def render_report(root: Path, verdict: Mapping[str, Any] | None = None) -> Path:
 
     No DVC stage, because the verdict depends on the champion of the moment.
     """
-    from bertops.evaluation.report.content import ReportInputs
     from bertops.evaluation.report.page import write_report
     from bertops.tracking.lineage import read_lineage
 
     paths = Paths(root)
-    inputs = ReportInputs(
+    _measure_speeds(paths)
+    write_report(report_inputs(paths, read_lineage(root).tags()), verdict, paths.html_report)
+    return paths.html_report
+
+
+def _measure_speeds(paths: Paths) -> None:
+    """Time the model of every task on this machine, unless the same files were timed before."""
+    from bertops.evaluation.speed import measure_speed
+
+    for model in sorted(paths.task_model("any").parent.glob("*")):
+        target = paths.state / "speed" / f"{model.name}.json"
+        content = hash_tree(model)
+        if not target.exists() or read_json(target)["content"] != content:
+            measure_speed(model, target, content)
+
+
+def report_inputs(paths: Paths, lineage: Mapping[str, str]) -> "ReportInputs":
+    """Where the parts of the report and of the model cards lie."""
+    from bertops.evaluation.report.content import ReportInputs
+
+    return ReportInputs(
         evaluation=paths.evaluation,
         corpus=paths.report("clean"),
         ledger=paths.ledger,
         curve=paths.reports / "curves/pretrain.csv",
-        lineage=read_lineage(root).tags(),
+        lineage=lineage,
+        state=paths.state,
     )
-    write_report(inputs, verdict, paths.html_report)
-    return paths.html_report

@@ -1,4 +1,4 @@
-"""Bring the files that installed packages carry to `data/fetched`."""
+"""Bring what packages and hubs have to `data/fetched`, where DVC watches it."""
 
 import importlib.util
 import shutil
@@ -13,10 +13,11 @@ from bertops.storage import hash_file, write_whole
 
 @dataclass(frozen=True)
 class Fetched:
-    """One file that was copied."""
+    """One file that was brought."""
 
     name: str
-    package: str
+    origin: str
+    """Package or dataset."""
     bytes: int
     sha256: str
 
@@ -28,24 +29,31 @@ class FetchReport:
     files: tuple[Fetched, ...]
 
 
-def fetch(items: Sequence[FetchItem], target: Path) -> FetchReport:
-    """Copy the file of each item to `target/<name>`; all of them, or nothing changes.
+def fetch(items: Sequence[FetchItem], target: Path, root: Path = Path()) -> FetchReport:
+    """Bring each item to `target/<name>`; all of them, or nothing changes.
 
     Packages are located and not imported, so nothing of theirs runs.
 
+    Args:
+        root: folder that relative folders of datasets start from.
+
     Raises:
         PackageMissing: the package is not installed.
-        SourceMissing: the package has no such file.
+        SourceMissing: the package has no such file, or the hub no such dataset.
     """
-    found = [_locate(item) for item in items]
     with write_whole(target) as partial:
         partial.mkdir(parents=True)
-        for item, path in zip(items, found, strict=True):
-            shutil.copyfile(path, partial / item.name)
+        for item in items:
+            if item.hub is None:
+                shutil.copyfile(_locate(item), partial / item.name)
+            else:
+                _download(item, partial / item.name, root)
     return FetchReport(tuple(_describe(item, target) for item in items))
 
 
 def _locate(item: FetchItem) -> Path:
+    assert item.package is not None
+    assert item.file is not None
     spec = importlib.util.find_spec(item.package)
     if spec is None or not spec.submodule_search_locations:
         raise PackageMissing(
@@ -59,6 +67,24 @@ def _locate(item: FetchItem) -> Path:
     return path
 
 
+def _download(item: FetchItem, target: Path, root: Path) -> None:
+    """Write one split of a dataset as Parquet, in bounded memory."""
+    import datasets
+
+    assert item.hub is not None
+    name, _, config = item.hub.partition(":")
+    folder = root / name
+    try:
+        datasets.load_dataset(
+            str(folder) if folder.is_dir() else name,
+            config or None,
+            split=item.hub_split,
+            revision=item.revision,
+        ).to_parquet(target)
+    except Exception as error:  # datasets raises whatever its parts raise
+        raise SourceMissing(item.name, f"{item.hub} ({error})") from error
+
+
 def _describe(item: FetchItem, target: Path) -> Fetched:
     path = target / item.name
-    return Fetched(item.name, item.package, path.stat().st_size, hash_file(path))
+    return Fetched(item.name, str(item.package or item.hub), path.stat().st_size, hash_file(path))

