@@ -17,7 +17,7 @@ from bertops.evaluation.compare import Comparison, compare
 from bertops.evaluation.measure import measure
 from bertops.evaluation.scores.base import Score
 from bertops.evaluation.scores.table import score_named, scores_for
-from bertops.evaluation.slices import compare_slices
+from bertops.evaluation.slices import Slice, compare_slices
 from bertops.evaluation.tasks import floor_model
 from bertops.inference.load import load as load_model
 from bertops.inference.readers import ask
@@ -79,7 +79,8 @@ def gather_evidence(
     exam = Exam.read(paths, task)
     candidate = answers_of(paths, registry, registry.version(task, version), exam)
     (measured,) = measure([[candidate]], [exam.score], params.evaluation.compare)
-    against_champion = slices = None
+    against_champion: Comparison | None = None
+    slices: tuple[Slice, ...] | None = None
     floor = floor_model(exam.table.models)
     if champion is not None:
         rival = answers_of(paths, registry, registry.version(task, champion), exam)

@@ -6,11 +6,12 @@ stage; every step may be repeated, and the second time nothing changes.
     promote    the champion moves, or a gate said no; both go into the history
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bertops.evaluation.report.card import write_card
 from bertops.evidence import gather_evidence
 from bertops.params import Params, load
 from bertops.paths import Paths
@@ -21,6 +22,7 @@ from bertops.registry.params import Mode
 from bertops.registry.promote import Decision, Promotion, PromotionRefused, decide, promote
 from bertops.registry.register import Facts, Registered, register
 from bertops.registry.signing import signing_key
+from bertops.stages import report_inputs
 from bertops.storage import hash_tree, read_json
 from bertops.tracking.lineage import read_lineage
 from bertops.tracking.store import open_store
@@ -77,15 +79,30 @@ def register_all(params: Params, paths: Paths, registry: Registry) -> tuple[Regi
     models = {ENCODER: paths.encoder} | {t.name: paths.task_model(t.name) for t in params.tasks}
     found = []
     for name, folder in models.items():
+        card = paths.state / "cards" / f"{name}.md"
+        write_card(report_inputs(paths, lineage), name, params.registry.license, card)
         numbers = metrics["heldout" if name == ENCODER else name]
         facts = Facts(
             lineage=lineage,
             metrics={key: value for key, value in numbers.items() if value is not None},
-            files={"evaluation.json": paths.evaluation / "evaluation.json"},
+            tags=_intervals(numbers),
+            files={
+                "evaluation.json": paths.evaluation / "evaluation.json",
+                "params.yaml": paths.root / "params.yaml",
+            },
             license=params.registry.license,
         )
         found.append(register(registry, name, folder, facts, signing_key=signing_key()))
     return tuple(found)
+
+
+def _intervals(numbers: Mapping[str, float | None]) -> dict[str, str]:
+    """Each number that has an interval, as a tag: accuracy 0.81 [0.79, 0.83]."""
+    return {
+        f"bertops.metric.{key}": f"{value} [{numbers[f'{key}_low']}, {numbers[f'{key}_high']}]"
+        for key, value in numbers.items()
+        if f"{key}_low" in numbers and f"{key}_high" in numbers
+    }
 
 
 def decide_all(
