@@ -34,6 +34,8 @@ class Latency:
 class SpeedReport:
     """Speed and size of one model on one machine."""
 
+    content: str
+    """Hash of the model's files."""
     machine: Machine
     parameters: int
     bytes_on_disk: int
@@ -44,15 +46,24 @@ class SpeedReport:
 
 
 def measure_speed(
-    directory: Path, target: Path, lengths: Sequence[int] = LENGTHS, rounds: int = ROUNDS
+    directory: Path,
+    target: Path,
+    content: str,
+    lengths: Sequence[int] = LENGTHS,
+    rounds: int = ROUNDS,
 ) -> SpeedReport:
-    """Time a model on random tokens, one text at a time, and write the report as JSON."""
+    """Time a model on random tokens, one text at a time, and write the report as JSON.
+
+    Args:
+        content: hash of the model's files, kept in the report.
+    """
     import resource
 
     loaded = load(directory)
     fitting = [n for n in lengths if n <= loaded.model.config.max_position_embeddings]
     latency = tuple(_time(loaded.model, n, rounds) for n in fitting)
     report = SpeedReport(
+        content=content,
         machine=machine(),
         parameters=sum(p.numel() for p in loaded.model.parameters()),
         bytes_on_disk=sum(p.stat().st_size for p in directory.rglob("*") if p.is_file()),

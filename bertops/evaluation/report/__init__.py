@@ -3,4 +3,5 @@
 content.py   reports of all stages → ReportContent
 charts.py    numbers → inline SVG that follows the page's colours
 page.py      ReportContent → report.html, one self-contained file
+    card.py      ReportContent → model card in the Hugging Face form
 """

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bertops.evaluation.reads import count_reads
 from bertops.storage import read_json
 
 MODELS = {
@@ -34,8 +35,8 @@ class ReportInputs:
     """CSV of pretraining: step, tokens, loss, lr, validation_loss."""
     lineage: Mapping[str, str] = field(default_factory=dict)
     """What was measured: names and hashes of commit, data, tokenizer, models."""
-    speed: Mapping[str, Path] = field(default_factory=dict)
-    """By model, the JSON report of its speed on this machine."""
+    state: Path | None = None
+    """`.bertops/`: speed/<model>.json and the record of looks at test sets, where they are."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,9 @@ class ReportContent:
     drops: list[dict[str, Any]]
     lineage: Mapping[str, str]
     speed: Mapping[str, Any]
+    """By model, its speed on this machine."""
+    test_reads: Mapping[str, Mapping[str, int]]
+    """By task and reason, how often its test set was looked at."""
     not_tested: list[str]
 
 
@@ -70,9 +74,15 @@ def gather(inputs: ReportInputs, verdict: Mapping[str, Any] | None) -> ReportCon
         corpus=corpus,
         drops=_read_drops(inputs.ledger),
         lineage=dict(inputs.lineage),
-        speed={name: read_json(path) for name, path in inputs.speed.items() if path.exists()},
+        speed=_read_speed(inputs.state),
+        test_reads=count_reads(inputs.state) if inputs.state else {},
         not_tested=evaluation["not_tested"],
     )
+
+
+def _read_speed(state: Path | None) -> dict[str, Any]:
+    files = sorted((state / "speed").glob("*.json")) if state else []
+    return {file.stem: read_json(file) for file in files}
 
 
 def _read_curve(path: Path) -> list[dict[str, float]]:

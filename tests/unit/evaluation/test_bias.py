@@ -1,0 +1,87 @@
+"""Gaps between groups are found where they are; the attack on training data can tell."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from bertops.evaluation.behaviour import find_file
+from bertops.evaluation.bias import _common_places, group_gaps, read_pairs
+from bertops.evaluation.flips import find_flips
+from bertops.evaluation.memorization import auc_with_interval
+from bertops.evaluation.params import BiasParams, CompareParams
+from tests.unit.evaluation.conftest import Guess
+
+TEXTS = ("she sang", "he sang", "they sang", "he met her")
+
+
+def spoken(guess: Guess, women_wrong: float):
+    answers = guess("a", 0.9)
+    texts = np.array([TEXTS[i % 4] for i in range(len(answers))], dtype=object)
+    spoil = (texts == "she sang") & (np.random.default_rng(1).random(len(answers)) < women_wrong)
+    predicted = np.where(spoil, 1 - answers.gold, answers.predicted)
+    return dataclasses.replace(answers, predicted=predicted, columns={"text": texts})
+
+
+def test_a_group_that_is_served_worse_is_found(guess: Guess, params: CompareParams) -> None:
+    (found,) = group_gaps(spoken(guess, 0.2), BiasParams(), params)
+    assert found.groups == ("women", "men")
+    assert found.documents == (500, 500)  # "he met her" speaks of both and is left out
+    assert found.standing == "gap"
+    assert found.gap == pytest.approx(found.accuracy[0] - found.accuracy[1])
+    assert found.low < found.gap < found.high < 0
+
+
+def test_equal_groups_show_no_gap_and_small_ones_are_not_judged(
+    guess: Guess, params: CompareParams
+) -> None:
+    answers = spoken(guess, 0.0)
+    assert group_gaps(answers, BiasParams(), params)[0].standing == "no gap shown"
+    strict = BiasParams(min_documents=501)
+    assert group_gaps(answers, strict, params)[0].standing == "too small"
+
+
+def test_words_within_words_name_no_group(guess: Guess, params: CompareParams) -> None:
+    answers = guess("a", 0.9)
+    columns = {"text": np.array(["the theme of others"] * len(answers), dtype=object)}
+    assert group_gaps(dataclasses.replace(answers, columns=columns), BiasParams(), params) == []
+
+
+def test_pairs_differ_and_share_most_of_their_words() -> None:
+    pairs = read_pairs(find_file("pairs.en"))
+    for first, second in (pair for some in pairs.values() for pair in some):
+        words = first.split(), second.split()
+        assert first != second
+        assert len(_common_places(*words)) >= len(words[0]) - 2, (first, second)
+
+
+def test_documents_flipped_both_ways_are_shown_surest_first(guess: Guess) -> None:
+    first, second = guess("a", 0.8, documents=200), guess("b", 0.8, documents=200)
+    found = find_flips(first, second, ("no", "yes"), limit=3)
+    assert len(found.gained) == len(found.lost) == 3
+    sure = [flip.confidence for flip in found.gained]
+    assert sure == sorted(sure, reverse=True)
+    assert all(flip.gold != flip.wrong for flip in found.gained + found.lost)
+
+
+def test_the_attack_finds_an_overfitted_model_and_not_an_honest_one(params: CompareParams) -> None:
+    generator = np.random.default_rng(0)
+    honest = auc_with_interval(generator.normal(4, 1, 300), generator.normal(4, 1, 300), params)
+    assert honest[1] < 0.5 < honest[2]
+    overfitted = auc_with_interval(
+        generator.normal(1, 0.5, 300), generator.normal(4, 1, 300), params
+    )
+    assert overfitted[0] > 0.98
+    assert overfitted[3] > 0.7
+
+
+def test_interval_of_the_auc_covers_as_promised(params: CompareParams) -> None:
+    """200 draws from one law: about 95 % of the intervals hold one half."""
+    generator = np.random.default_rng(2)
+    covered = 0
+    for _ in range(200):
+        _, low, high, _ = auc_with_interval(
+            generator.normal(size=60), generator.normal(size=60), params
+        )
+        covered += low <= 0.5 <= high
+    assert 180 <= covered <= 199
