@@ -19,7 +19,7 @@ run: $(VENV)/.run ## Raw text to a promoted model: the whole pipeline on the qui
 	@$(BIN)/bertops run
 
 test: $(VENV)/.test check ## Everything a change must pass: lint, types, import floors, tests
-	@$(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not service and not torture and not gpu"
+	@$(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not service and not torture and not gpu"
 
 check: $(VENV)/.test
 	@$(BIN)/ruff check .
