@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from bertops.corpus.params import LanguageParams
 
 UNKNOWN = ("und", 0.0)
+SAME = {"wuu": "zh"}  # seen: plain Mandarin taken for Wu, whose written form is hardly another
 
 
 @dataclass(frozen=True)
@@ -120,5 +121,5 @@ def _model() -> Model:
         feature=np.asarray(loaded.tk_output, dtype=np.int64),
         weights=np.asarray(loaded.nb_ptc, dtype=np.float32),
         prior=np.asarray(loaded.nb_pc, dtype=np.float32),
-        labels=tuple(loaded.nb_classes),
+        labels=tuple(SAME.get(label, label) for label in loaded.nb_classes),
     )

@@ -15,6 +15,7 @@ import polars as pl
 
 from bertops.corpus.errors import PackageMissing
 from bertops.corpus.params import NormalizeParams
+from bertops.corpus.unwrapping import WRAPPED_LINES, unwrap
 
 LINE_ENDS = "\r\n|[\r\u000b\u000c\u001c-\u001e\u0085\u2028\u2029]"
 BLANKS = "[\t\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000 ]+"
@@ -105,6 +106,8 @@ def repairs_of(params: NormalizeParams) -> Iterator[Repair]:
         )
     if params.chinese == "simplified":
         yield Repair("simplified", _has(r"\p{Han}"), _each(_simplified))
+    if params.unwrap:
+        yield Repair("unwrap", _many_lines, _each(unwrap))
     if params.urls == "strip":
         yield Repair("urls", _has(r"(?i)https?://|ftp://|\bwww\."), _replace(URL, ""))
 
@@ -115,6 +118,10 @@ def _has(pattern: str) -> Callable[[pl.Series], pl.Series]:
 
 def _contains(literal: str) -> Callable[[pl.Series], pl.Series]:
     return lambda text: text.str.contains(literal, literal=True)
+
+
+def _many_lines(text: pl.Series) -> pl.Series:
+    return text.str.count_matches("\n", literal=True) >= WRAPPED_LINES
 
 
 def _not_ascii(text: pl.Series) -> pl.Series:

@@ -64,7 +64,8 @@ def judge(
         "params": params.rules.model_dump_json()
         + params.normalize.model_dump_json()
         + params.language.model_dump_json()
-        + params.pii.model_dump_json(),
+        + params.pii.model_dump_json()
+        + str(params.dedup.boilerplate_min_words),
         "split": split.model_dump_json(),
         "code": _code_hash(),
     }

@@ -29,18 +29,23 @@ def judge_shard(
 ) -> None:
     """Judge every document of one raw part; writes kept/, ledger/ and lines/ under `target`."""
     with write_whole(target) as partial:
+        least = params.dedup.boilerplate_min_words
         judged = [judge_batch(batch, source, params, split) for batch in batches(raw)]
         kept = pl.concat([JUDGED.to_frame(), *(one.kept for one in judged)])
         write_single(kept, partial / "kept")
         ledger = pl.concat([LEDGER.to_frame(), *(one.ledger for one in judged)])
         write_single(ledger, partial / "ledger")
-        write_single(_line_counts(kept), partial / "lines")
+        write_single(_line_counts(kept, least), partial / "lines")
 
 
-def _line_counts(kept: pl.DataFrame) -> pl.DataFrame:
-    """In how many documents of the shard each line stands, for lines with a letter or digit."""
+def _line_counts(kept: pl.DataFrame, min_words: int) -> pl.DataFrame:
+    """In how many documents of the shard each line stands, for lines of enough words.
+
+    Short lines are headings as often as they are buttons, and cost little either way.
+    """
     training = kept.filter(pl.col("split") != "test")
-    lines = split_lines(training["text"]).filter(pl.col("line").str.contains(r"\w"))
+    words = content_words(split_lines(training["text"])["line"])
+    lines = split_lines(training["text"]).filter(pl.Series(words.end - words.start) >= min_words)
     counted = lines.unique(["document", "hash"]).group_by("hash").agg(documents=pl.len())
     source = training["source"][0] if len(training) else ""
     rows = counted.with_columns(source=pl.lit(source)).sort("hash")

@@ -48,8 +48,8 @@ def label(file: Path, root: Path) -> str:
 def find_files(source: SourceParams, root: Path) -> list[Path]:
     """The files of a source, sorted by name: a file, all readable ones of a folder, or a glob.
 
-    A file that is named, alone or by a glob, must be readable; in a folder, others are passed
-    over, because folders also hold licences and checksums.
+    A file that is named, alone or by a glob, must be readable. In a folder, other files are passed
+    over, and so are those that tell about the folder: README and LICENSE.
     """
     assert source.path is not None
     place = root / source.path
@@ -72,7 +72,8 @@ def _glob(root: Path, pattern: str) -> Iterator[Path]:
 
 
 def _known(name: str) -> bool:
-    return split_suffix(name)[0] in SUFFIXES and not name.startswith(".")
+    about = name.startswith(".") or name.lower().startswith(("readme", "license", "licence"))
+    return split_suffix(name)[0] in SUFFIXES and not about
 
 
 def _read_remote(source: SourceParams) -> Iterator[Item]:

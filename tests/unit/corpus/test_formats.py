@@ -162,9 +162,10 @@ def test_archives_give_their_entries_as_files(read: Read) -> None:
 
 def test_a_folder_passes_over_what_is_no_text_but_a_named_file_must_be_one(read: Read) -> None:
     read("a.txt", b"y")
-    assert read("LICENSE.pdf", b"%PDF").texts == ["y"]
-    with pytest.raises(FormatUnknown, match=r"cannot read in/LICENSE.pdf"):
-        read("LICENSE.pdf", b"%PDF", path="in/LICENSE.pdf")
+    assert read("README.md", b"about").texts == ["y"]
+    assert read("scan.pdf", b"%PDF").texts == ["y"]
+    with pytest.raises(FormatUnknown, match=r"cannot read in/scan.pdf"):
+        read("scan.pdf", b"%PDF", path="in/scan.pdf")
 
 
 def test_globs_choose_files(read: Read) -> None:

@@ -26,9 +26,10 @@ def test_answers_equal_those_of_the_library() -> None:
     for text, language, score in zip(
         TEXTS, found["language"], found["language_score"], strict=True
     ):
-        expected, probability = library.classify(text[:600])
-        assert language == expected
-        assert score == pytest.approx(probability, abs=2e-4)  # scores are rounded to four digits
+        ranked = dict(library.rank(text[:600]))
+        ranked["zh"] += ranked.pop("wuu")  # written alike, so they count as one here
+        assert language == max(ranked, key=lambda label: ranked[label])
+        assert score == pytest.approx(ranked[language], abs=2e-4)  # rounded to four digits
 
 
 def test_a_text_without_letters_has_no_language() -> None:

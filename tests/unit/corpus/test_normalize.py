@@ -1,10 +1,13 @@
 """Repairs change the form of a text and not what it says."""
 
+import textwrap
+
 import polars as pl
 import pytest
 
 from bertops.corpus.normalize import normalize
 from bertops.corpus.params import NormalizeParams
+from tests.unit.corpus.test_rules import PROSE
 
 
 def repaired(text: str, **params: object) -> str:
@@ -75,3 +78,25 @@ def test_addresses_stay_when_asked() -> None:
 def test_traditional_chinese_becomes_simplified_when_asked() -> None:
     pytest.importorskip("opencc")
     assert repaired("漢語與電腦", chinese="simplified") == "汉语与电脑"
+
+
+def wrapped(text: str, width: int) -> str:
+    """Paragraphs wrapped at a width."""
+    return "\n\n".join(textwrap.fill(part, width) for part in text.split("\n\n"))
+
+
+def test_wrapped_paragraphs_become_lines_again() -> None:
+    text = "\n\n".join(" ".join(PROSE.split()) for _ in range(4))
+    assert repaired(wrapped(text, 65)) == text
+
+
+def test_verse_stays_as_it_is() -> None:
+    verse = """\
+Shall I compare thee to a summer's day?
+Thou art more lovely and more temperate:
+Rough winds do shake the darling buds of May,
+And summer's lease hath all too short a date;
+Sometime too hot the eye of heaven shines,
+And often is his gold complexion dimm'd;"""
+    poem = "\n".join([verse] * 5)
+    assert repaired(poem) == poem
