@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from bertops.evaluation.answers import Answers, PredictionTable, as_values
+from bertops.evaluation.bias import group_gaps
 from bertops.evaluation.compare import Comparison, compare
 from bertops.evaluation.measure import measure
 from bertops.evaluation.scores.base import Score
@@ -101,6 +102,7 @@ def gather_evidence(
         against_control=_against_control(exam, candidate, params),
         against_champion=against_champion,
         slices=slices,
+        gaps=tuple(group_gaps(candidate, params.evaluation.bias, params.evaluation.compare)),
         leaked=count_leaked(paths, params, task),
     )
 

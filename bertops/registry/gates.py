@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from bertops.evaluation.bias import GroupGap
 from bertops.evaluation.compare import Comparison
 from bertops.evaluation.slices import Slice
 from bertops.registry.params import GateParams
@@ -35,6 +36,8 @@ class Evidence:
     """Candidate against champion, both scored now on the same documents."""
     slices: tuple[Slice, ...] | None = None
     """Slices of the test set under the candidate, judged against the champion."""
+    gaps: tuple[GroupGap, ...] | None = None
+    """Gaps between groups of people under the candidate."""
     has_control: bool = True
     """False where there can be no control: the encoder itself."""
     leaked: int | None = None
@@ -131,6 +134,24 @@ def no_slice_worse(evidence: Evidence, params: GateParams) -> GateResult:
     return GateResult("no_slice_worse", not worse, said, value=len(worse), threshold=0)
 
 
+def no_group_gap(evidence: Evidence, params: GateParams) -> GateResult:
+    """No two declared groups are served unequally beyond the tolerance."""
+    if evidence.gaps is None:
+        return GateResult("no_group_gap", False, "groups were not compared")
+    wide = [g for g in evidence.gaps if g.standing == "gap"]
+    small = sum(g.standing == "too small" for g in evidence.gaps)
+    said = f"no gap shown in {len(evidence.gaps) - small} groupings"
+    if small:
+        said += f", {small} are too small to judge"
+    if wide:
+        said = "; ".join(
+            f"{g.grouping}: accuracy {g.groups[0]} {g.accuracy[0]:.3f}, {g.groups[1]} "
+            f"{g.accuracy[1]:.3f}, gap {g.gap:+.3f} [{g.low:+.3f}, {g.high:+.3f}]"
+            for g in wide
+        )
+    return GateResult("no_group_gap", not wide, said, value=len(wide), threshold=0)
+
+
 ENOUGH = {
     "better": {"better"},
     "not_worse": {"better", "not worse"},
@@ -166,6 +187,8 @@ def gates_for(params: GateParams, has_champion: bool) -> Mapping[str, Gate]:
         wanted["not_worse_than_control"] = not_worse_than_control
     if params.clean_of_test_data:
         wanted["clean_of_test_data"] = clean_of_test_data
+    if params.no_group_gap:
+        wanted["no_group_gap"] = no_group_gap
     if has_champion:
         wanted["against_champion"] = against_champion
     if has_champion and params.no_slice_worse:

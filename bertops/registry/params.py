@@ -35,6 +35,11 @@ class GateParams(Section):
         description="No slice of the test set is significantly worse than under the champion "
         "(exact McNemar, Holm-corrected); slices that are too small to judge do not count.",
     )
+    no_group_gap: bool = Field(
+        False,
+        description="No two groups of evaluation.bias.groups differ in accuracy by more than "
+        "evaluation.bias.max_gap, interval and all. The report shows the gaps in any case.",
+    )
 
 
 class RegistryParams(Section):

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from bertops.evaluation.bias import GroupGap
 from bertops.evaluation.slices import Slice
 from bertops.registry import gates
 from bertops.registry.gates import Evidence, GateResult, run_gate, run_gates
@@ -18,6 +19,7 @@ GOOD = Evidence(
     against_control=comparison("better"),
     against_champion=comparison("better"),
     slices=(),
+    gaps=(),
     leaked=0,
 )
 
@@ -98,6 +100,22 @@ def test_slices_too_small_to_judge_do_not_block_and_are_counted():
     assert "1 are too small to judge" in results["no_slice_worse"].said
 
 
+def gap(standing):
+    return GroupGap(
+        "gender", ("women", "men"), (300, 300), (0.7, 0.8), (0.5, 0.5), (0.7, 0.8), (0.3, 0.2),
+        -0.1, -0.14, -0.06, standing,
+    )  # fmt: skip
+
+
+def test_a_gap_between_groups_blocks_only_where_it_is_asked_for():
+    wide = replace(GOOD, gaps=(gap("no gap shown"), gap("gap")))
+    assert failed(wide) == []
+    assert failed(wide, no_group_gap=True) == ["no_group_gap"]
+    assert failed(replace(GOOD, gaps=None), no_group_gap=True) == ["no_group_gap"]
+    fine = replace(GOOD, gaps=(gap("no gap shown"), gap("too small")))
+    assert failed(fine, no_group_gap=True) == []
+
+
 def test_one_leaked_document_is_one_too_many():
     (result,) = (r for r in run_gates(replace(GOOD, leaked=1), GateParams(), False) if not r.passed)
     assert result.gate == "clean_of_test_data"
@@ -141,6 +159,7 @@ def test_nan_never_passes():
 
 def test_every_gate_has_a_paragraph_on_what_to_do_when_it_says_no(repository):
     told = (repository / gates.HOWTO).read_text()
-    names = [*gates.gates_for(GateParams(), has_champion=True), "signature", "evidence"]
+    every = GateParams(no_group_gap=True)
+    names = [*gates.gates_for(every, has_champion=True), "signature", "evidence"]
     for name in names:
         assert f"\n## {name.replace('_', '-')}\n" in told
