@@ -20,7 +20,7 @@ VARIABLES = (
     Variable("BERTOPS_TRACEBACK", "0", "`1` shows Python's traceback before an error."),
     Variable("BERTOPS_NOTIFY", "nobody", "Apprise addresses, separated by blanks, for outcomes."),
     Variable("BERTOPS_SIGNING_KEY", "unsigned", "Private key that signs registered versions."),
-    Variable("BERTOPS_FAILURE_FILE", "", "Set by bertops for the stages it runs through dvc."),
+    Variable("BERTOPS_ENDING_FILE", "", "Set by bertops for the stages it runs through dvc."),
     Variable(
         "MLFLOW_TRACKING_URI",
         "sqlite in .bertops/mlflow",

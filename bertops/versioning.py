@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bertops.errors import BertopsError, UsageError
 from bertops.problems import read_yaml
@@ -26,9 +26,12 @@ GRACE_S = 60.0
 
 STDERR = 2
 
-FAILURE_FILE = "BERTOPS_FAILURE_FILE"
-"""Environment variable: where `bertops stage` leaves its error for the process that ran dvc,
-which passes on neither the exit code nor the message of a stage."""
+ENDING_FILE = "BERTOPS_ENDING_FILE"
+"""Environment variable: where `bertops stage` leaves how it ended, for the process that ran dvc:
+dvc passes on neither the exit code nor the message of a stage, nor whether it ran at all."""
+
+Outcome = Literal["ran", "restored", "up to date"]
+"""What became of a stage; `restored` came out of the cache without running."""
 
 
 class DvcError(BertopsError):
@@ -57,7 +60,7 @@ class StageFailed(BertopsError):
         super().__init__(f"stage {stage} failed: {message}")
 
 
-def reproduce(root: Path, address: str, label: str | None = None) -> bool:
+def reproduce(root: Path, address: str, label: str | None = None) -> Outcome:
     """Run one stage unless DVC finds it up to date; its output streams to our stderr.
 
     Upstream stages are not looked at: call this in the order of the graph. Ctrl-C, SIGTERM or any
@@ -66,9 +69,6 @@ def reproduce(root: Path, address: str, label: str | None = None) -> bool:
     Args:
         label: what people call the stage; errors name it so.
 
-    Returns:
-        Whether the stage was run or restored; False when it was up to date.
-
     Raises:
         StageFailed: with the stage's own message and exit code.
         DvcError: dvc could not even start the stage.
@@ -76,23 +76,25 @@ def reproduce(root: Path, address: str, label: str | None = None) -> bool:
     before = _lock_entry(root, address)
     arguments = ["repro", "--quiet", "--single-item", address]
     with tempfile.TemporaryDirectory() as scratch:
-        failure = Path(scratch) / "failure.json"
-        with _running(root, arguments, {FAILURE_FILE: str(failure)}) as process:
+        ending = Path(scratch) / "ending.json"
+        with _running(root, arguments, {ENDING_FILE: str(ending)}) as process:
             code = process.wait()
-        if code != 0 and failure.exists():
-            left = json.loads(failure.read_text(encoding="utf-8"))
+        left = json.loads(ending.read_text(encoding="utf-8")) if ending.exists() else None
+        if code != 0 and left:
             raise StageFailed(label or address, left["message"], left["exit_code"])
     if code != 0:
         # Quiet as it was asked to be, dvc said nothing: what hinders it, it tells of a dry run too.
         _output(root, ["repro", "--dry", "--single-item", address])
         message = "its process ended without telling why; was it killed, or out of memory?"
         raise StageFailed(label or address, message, 1, killed=True)
-    return _lock_entry(root, address) != before
+    if left:
+        return "ran"
+    return "up to date" if _lock_entry(root, address) == before else "restored"
 
 
-def leave_failure(message: str, exit_code: int) -> bool:
-    """Tell the process that ran dvc why this stage failed; False where nobody will read it."""
-    place = os.environ.get(FAILURE_FILE)
+def leave_ending(message: str, exit_code: int) -> bool:
+    """Tell the process that ran dvc how this stage ended; False where nobody will read it."""
+    place = os.environ.get(ENDING_FILE)
     if place is None:
         return False
     try:

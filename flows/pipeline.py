@@ -67,7 +67,7 @@ def bring_up_to_date(root: Path, until: str | None = None) -> list[StageResult]:
         fed = any(other.address in moved for other in plan.upstream(stage))
         needed = fed or stage.address in stale or stage.address not in locked
         results.append(reproduce(root, stage.address, stage.label, needed=needed))
-        if results[-1].outcome == "ran":
+        if results[-1].outcome != "up to date":
             moved.add(stage.address)
         if stage.name == until:
             return results

@@ -4,7 +4,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -19,7 +19,7 @@ class StageResult:
     """What became of one stage."""
 
     stage: str
-    outcome: Literal["ran", "up to date"]
+    outcome: versioning.Outcome
     seconds: float
 
 
@@ -41,11 +41,12 @@ def worth_retrying(task: Task[..., Any], run: TaskRun, state: State[Any]) -> boo
 def reproduce(root: Path, address: str, label: str, *, needed: bool) -> StageResult:
     """Bring one stage up to date; `needed=False` records that it is, without asking DVC again."""
     began = time.monotonic()
+    outcome: versioning.Outcome = "up to date"
     if needed:
         say(f"{label} ...")
-    ran = needed and versioning.reproduce(root, address, label)
-    result = StageResult(label, "ran" if ran else "up to date", time.monotonic() - began)
-    say(f"{label}: " + (f"done in {result.seconds:.0f} s" if ran else "up to date"))
+        outcome = versioning.reproduce(root, address, label)
+    result = StageResult(label, outcome, time.monotonic() - began)
+    say(f"{label}: " + (f"done in {result.seconds:.0f} s" if outcome == "ran" else outcome))
     return result
 
 

@@ -4,8 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -15,6 +13,7 @@ from typing import Literal
 import typer
 
 from bertops.cli.output import JsonFlag, print_json, table
+from bertops.cli.reach import ask, credentials
 from bertops.errors import BertopsError
 
 NEEDED_DISK_GIB = 5.0
@@ -146,21 +145,42 @@ def _remotes(project: Path) -> Iterator[Check]:
 
 def _servers(project: Path) -> Iterator[Check]:
     tracking = os.environ.get("MLFLOW_TRACKING_URI", "")
-    yield _server("mlflow", tracking, "health", "runs are kept in .bertops/mlflow")
+    yield from _server("mlflow", tracking, "/version", MLFLOW_DATA, "runs stay in .bertops/mlflow")
     orchestrator = os.environ.get("PREFECT_API_URL", "")
-    yield _server("prefect", orchestrator, "health", "flows run without a server")
+    yield from _server("prefect", orchestrator, "/admin/version", PREFECT_DATA, "runs without one")
 
 
-def _server(what: str, address: str, health: str, otherwise: str) -> Check:
+MLFLOW_DATA = "/api/2.0/mlflow/experiments/search?max_results=1"
+PREFECT_DATA = "/admin/settings"
+"""Places that a server with accounts shows to nobody."""
+
+CLOCK_S = 5.0
+
+
+def _server(what: str, address: str, about: str, data: str, otherwise: str) -> Iterator[Check]:
+    """Whether a server answers, in which version, whom it lets in, and what time it has."""
     if not address.startswith(("http://", "https://")):
-        return Check(what, "ok", address or f"no server set; {otherwise}")
-    request = f"{address.rstrip('/')}/{health}"
-    try:
-        with urllib.request.urlopen(request, timeout=5) as answer:
-            return Check(what, "ok", f"{address} answers ({answer.status})")
-    except (urllib.error.URLError, OSError) as error:
-        reason = getattr(error, "reason", error)
-        return Check(what, "bad", f"{address} does not answer: {reason}", "start it: make up")
+        yield Check(what, "ok", address or f"no server set; {otherwise}")
+        return
+    answer = ask(address.rstrip("/") + about, credentials(what))
+    if answer.code is None:
+        yield Check(what, "bad", f"{address} does not answer: {answer.text}", "start it: make up")
+        return
+    if answer.code in (401, 403):
+        yield Check(what, "bad", f"{address} refuses our user", "set its user and password")
+        return
+    theirs, ours = answer.text.strip('" \n'), _installed(what)
+    same = theirs == ours
+    yield Check(what, "ok" if same else "note", f"{address} answers, version {theirs}",
+                "" if same else f"here it is {ours}; install the same")  # fmt: skip
+    if ask(address.rstrip("/") + data, None).code not in (401, 403):
+        yield Check(
+            f"{what} accounts", "note", "anybody may come in", "docs/howto/run-as-a-team.md"
+        )
+    if answer.skew_s is not None and abs(answer.skew_s) > CLOCK_S:
+        yield Check(
+            f"{what} clock", "note", f"{answer.skew_s:+.0f} s beside ours", "set both by NTP"
+        )
 
 
 EXAMINATIONS: tuple[Callable[[Path], Iterator[Check]], ...] = (

@@ -78,15 +78,16 @@ def stage(
     """Run one stage now, whatever is up to date; this is what dvc.yaml calls."""
     from bertops import stages
     from bertops.cli.failures import explain
-    from bertops.versioning import leave_failure
+    from bertops.versioning import leave_ending
 
     try:
         report = stages.run(context.obj, name, item)
     except (Exception, KeyboardInterrupt) as error:
         message, code = explain(error)
-        if not leave_failure(message, code):
+        if not leave_ending(message, code):
             raise
         raise typer.Exit(code) from error
+    leave_ending("", 0)
     if json:
         print_json(report)
     else:

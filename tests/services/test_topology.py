@@ -1,0 +1,157 @@
+"""The servers of `bertops up`, a worker, deployments, schedules, and what happens when things die.
+
+Real processes on loopback: PostgreSQL where installed, Prefect, MLflow, a worker.
+"""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from bertops import services, versioning
+from tests.toy import bertops, environment, toy_project
+
+pytestmark = [pytest.mark.service, pytest.mark.timeout(1800)]
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A toy project with its servers and a worker, deployed."""
+    folder = toy_project(tmp_path_factory.mktemp("topology"))
+    folder.parent.chmod(0o755)  # PostgreSQL runs as another user and passes through
+    folder.parent.parent.chmod(0o755)
+    ports = services.Ports(free_port(), free_port(), free_port())
+    os.environ.update(environment(folder))
+    try:
+        os.environ.update(services.up(folder, ports))
+        deployed = bertops(folder, "deploy")
+        assert deployed.returncode == 0, deployed.stderr
+        yield folder
+    finally:
+        services.down(folder)
+
+
+def prefect(project: Path, *arguments: str) -> str:
+    ran = subprocess.run(
+        [sys.executable, "-m", "prefect", *arguments],
+        cwd=project, env={**os.environ, "NO_COLOR": "1"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
+
+
+def flow_runs(name: str) -> list[Any]:
+    """Runs of one flow, newest first."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowFilter, FlowFilterName
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    with get_client(sync_client=True) as client:
+        return client.read_flow_runs(
+            flow_filter=FlowFilter(name=FlowFilterName(any_=[name])),
+            sort=FlowRunSort.EXPECTED_START_TIME_DESC,
+        )
+
+
+def wait_for(what: Callable[[], Any], seconds: float) -> Any:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := what():
+            return found
+        time.sleep(1)
+    raise AssertionError(f"did not happen within {seconds} s")
+
+
+def test_all_of_it_runs(project: Path):
+    assert {"mlflow", "prefect", "worker"} <= set(services.running(project))
+
+
+@pytest.mark.parametrize(
+    ("variable", "place"),
+    [("PREFECT_API_URL", "/flows/filter"), ("MLFLOW_TRACKING_URI", "/api/2.0/mlflow/users/get")],
+)
+def test_nobody_comes_in_without_a_password(project: Path, variable: str, place: str):
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(urllib.request.Request(os.environ[variable] + place, data=b"{}"))
+    assert refused.value.code in (401, 405)
+
+
+def test_the_password_stands_in_no_log(project: Path):
+    folder = project / ".bertops/services"
+    password = (folder / "password").read_text()
+    assert len(password) > 20
+    for log in folder.glob("*.log"):
+        assert password not in log.read_text(errors="replace"), log.name
+
+
+def test_doctor_finds_the_servers(project: Path):
+    told = bertops(project, "doctor").stdout
+    assert re.search(r"ok +mlflow +http://127", told)
+    assert re.search(r"ok +prefect +http://127", told)
+
+
+def test_deploying_twice_does_no_more_than_once(project: Path):
+    before = prefect(project, "deployment", "ls")
+    assert bertops(project, "deploy").returncode == 0
+    assert prefect(project, "deployment", "ls") == before
+
+
+def test_a_schedule_fires_and_ends_when_it_is_gone_from_the_file(project: Path):
+    path = project / "flows/prefect.yaml"
+    before = path.read_text()
+    every_minute = '    schedules: [{cron: "* * * * *", timezone: UTC}]\n'
+    head, _, tail = before.rpartition("    parameters: {}\n")
+    path.write_text(head + "    parameters: {revisions: []}\n" + every_minute + tail)
+    try:
+        assert bertops(project, "deploy").returncode == 0
+        fired = wait_for(
+            lambda: [r for r in flow_runs("backfill") if r.state.is_completed()], seconds=240
+        )
+        assert fired[0].auto_scheduled
+    finally:
+        path.write_text(before)
+    ended = bertops(project, "deploy")
+    assert "1 schedules that are gone" in ended.stdout
+
+
+def test_a_run_that_is_killed_is_marked_and_the_next_one_carries_on(project: Path):
+    prefect(project, "deployment", "run", "pipeline/pipeline")
+    wait_for(lambda: any((project / ".bertops/checkpoints").glob("*/*")), seconds=900)
+    for process in psutil.process_iter(["cmdline"]):
+        if "prefect.flow_engine" in " ".join(process.info["cmdline"] or ()):
+            below = process.children(recursive=True)
+            if process.environ().get("PYTHONPATH") == str(project):
+                for one in [process, *below]:
+                    one.send_signal(signal.SIGKILL)
+    killed = wait_for(
+        lambda: [r for r in flow_runs("pipeline") if r.state.is_crashed()], seconds=120
+    )
+    assert len(killed) == 1
+    assert "pretrain" not in versioning.locked(project)
+    prefect(project, "deployment", "run", "pipeline/pipeline")
+    wait_for(lambda: [r for r in flow_runs("pipeline") if r.state.is_completed()], seconds=900)
+    assert versioning.status(project) == {}
+    listed = bertops(project, "registry", "list", "--json").stdout
+    assert listed.count('"version": 1') == 2
+
+
+def test_down_stops_all_of_it(project: Path):
+    assert services.down(project)
+    assert services.running(project) == []
