@@ -181,7 +181,7 @@ class ChineseParams(Section):
 
     enabled: bool = Field(True, description="Switch this group of rules.")
     min_characters: int = Field(50, ge=0, description="Chinese characters, at least.")
-    min_chinese_share: float = Field(0.7, description="Of characters that are no space or mark.")
+    min_chinese_share: float = Field(0.7, description="Of Chinese characters and other words.")
     min_paragraph_characters: float = Field(10, description="Mean length of a paragraph.")
     min_end_punctuation: float = Field(0.12, description="Share of paragraphs that end in 。！？….")
     max_duplicate_ngrams: float = Field(0.3, description="Share of 10-character runs seen before.")

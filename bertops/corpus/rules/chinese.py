@@ -11,16 +11,16 @@ from bertops.corpus.rules.flat import per_document, split_lines
 from bertops.corpus.rules.repetition import MULTIPLIER
 
 HAN = r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f]"
-MARK_OR_SPACE = r"[\s\p{P}\p{S}]"
+OTHER_WORD = r"[\w--[\p{Han}]]+"
 ENDS = r"[。！？…；：.!?]+[”’」』）)\"']*$"
 RUN = 10  # characters of a repeated run
 
 
 def chinese(text: pl.Series) -> pl.DataFrame:
     """Measures of the Chinese rules, one row a document."""
-    characters = text.str.len_chars()
     han = text.str.count_matches(HAN)
-    counted = characters - text.str.count_matches(MARK_OR_SPACE)
+    # A word in another script counts as one: an article on Linux is Chinese for all its names.
+    counted = han + text.str.count_matches(OTHER_WORD)
     lines = split_lines(text).filter(pl.col("line").str.contains(r"\S"))
     by_line = per_document(
         lines,

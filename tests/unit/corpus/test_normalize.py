@@ -90,6 +90,15 @@ def test_wrapped_paragraphs_become_lines_again() -> None:
     assert repaired(wrapped(text, 65)) == text
 
 
+def test_a_line_that_is_not_full_ends_a_paragraph() -> None:
+    talk = "\n".join(wrapped(" ".join(PROSE.split()), 65) + f'\n"Yes," said {n}.' for n in range(4))
+    lines = repaired(talk).split("\n")
+    assert [line for line in lines if line.startswith('"Yes,"')] == [
+        f'"Yes," said {n}.' for n in range(4)
+    ]
+    assert len(lines) == 8
+
+
 def test_verse_stays_as_it_is() -> None:
     verse = """\
 Shall I compare thee to a summer's day?
