@@ -43,15 +43,15 @@ class World:
             dist.all_reduce(value)
         return value
 
-    def any(self, flag: bool, device: torch.device) -> bool:
-        """Whether the flag is set on any process."""
-        return flag if self.size == 1 else bool(self.sum(torch.tensor(int(flag), device=device)))
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is set on any process; between hosts, so no device is waited for."""
+        return flag if self.size == 1 else bool(self.sum(torch.tensor(int(flag))))
 
-    def first(self, value: float, device: torch.device) -> float:
+    def first(self, value: float) -> float:
         """The value of the leading process, so that all decide alike by its clock."""
         if self.size == 1:
             return value
-        shared = torch.tensor(value, dtype=torch.float64, device=device)
+        shared = torch.tensor(value, dtype=torch.float64)
         dist.broadcast(shared, src=0)
         return float(shared)
 
@@ -67,5 +67,5 @@ def join_world(device: torch.device) -> World:
     if size == 1:
         return World()
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     return World(rank=dist.get_rank(), size=size)

@@ -65,11 +65,11 @@ def train(run: Run) -> TrainState:
             set_learning_rate(run.optimizer, rate)
             batch = next(batches)
             measured.add(train_step(run, module, guard, step, batch))  # stays on the device
-            state.after(batch.tokens, world.first(clock.seconds(), run.device))
+            state.after(batch.tokens, world.first(clock.seconds()))
             _advance(bar, run, batch.tokens)
 
             finished = budget.progress(step, state.seconds) >= 1
-            stopping = finished or world.any(bool(stop), run.device)
+            stopping = finished or world.any(bool(stop))
             saving = stopping or step % params.save_every_steps == 0
             validating = finished or step % params.validate_every_steps == 0
             logging = validating or step % params.log_every_steps == 0

@@ -42,12 +42,13 @@ def on_two(inputs, work, repository, stop_at=0, dropout=0.1):
     env = {**os.environ, "PYTHONPATH": str(repository), "BERTOPS_DEVICE": "cpu"}
     env |= {"OMP_NUM_THREADS": "1", "BERTOPS_PROGRESS": "0"}
     done = subprocess.run(
-        command, cwd=repository, env=env, capture_output=True, text=True, timeout=240
+        command, cwd=repository, env=env, capture_output=True, text=True, timeout=280
     )
     assert done.returncode == 0, done.stderr[-3000:]
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # several starts of torchrun, each some seconds on a quiet machine
 def test_two_processes_train_the_model_of_one(inputs, tmp_path, repository):
     on_two(inputs, tmp_path / "two", repository, dropout=0.0)
     engine.run(inputs, tmp_path / "one", engine.toy_params(STEPS, dropout=0.0, log_every_steps=1))
@@ -65,6 +66,7 @@ def test_two_processes_train_the_model_of_one(inputs, tmp_path, repository):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # several starts of torchrun, each some seconds on a quiet machine
 def test_two_processes_resume_exactly(inputs, tmp_path, repository):
     on_two(inputs, tmp_path / "straight", repository)
     on_two(inputs, tmp_path / "stopped", repository, stop_at=11)
@@ -102,6 +104,7 @@ def test_processes_are_those_asked_for_and_one_inside_torchrun(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # several starts of torchrun, each some seconds on a quiet machine
 def test_the_stage_starts_its_processes_itself_and_passes_on_what_they_track(
     inputs, tmp_path, monkeypatch
 ):
