@@ -204,7 +204,9 @@ def finetune(params: Params, paths: Paths, name: str) -> Report:
     from bertops.finetuning.run import finetune_task
 
     task = params.task(name)
-    inputs = {"task": paths.task_data(name), "encoder": paths.encoder}
+    inputs = {"task": paths.task_data(name)}
+    if task.init_from is None:
+        inputs["encoder"] = paths.encoder
     declared = params.model_copy(update={"tasks": (task,)})
     with _tracked(paths, f"finetuning-{name}", inputs, declared, paths.task_model(name)) as tracker:
         report = finetune_task(
