@@ -1,6 +1,6 @@
 """An exported directory works as tutorials of transformers show it, with nothing of ours.
 
-The snippets run in a fresh process, one for each architecture, in which `bertops` cannot be imported.
+The snippets run in a fresh process for each architecture, in which `bertops` cannot be imported.
 """
 
 import json
