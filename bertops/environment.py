@@ -19,6 +19,9 @@ VARIABLES = (
     Variable("BERTOPS_PROGRESS", "1", "`0` switches progress bars off."),
     Variable("BERTOPS_TRACEBACK", "0", "`1` shows Python's traceback before an error."),
     Variable("BERTOPS_NOTIFY", "nobody", "Apprise addresses, separated by blanks, for outcomes."),
+    Variable(
+        "BERTOPS_PRICE_PER_HOUR", "0", "What an hour of this machine costs, for Prefect's UI."
+    ),
     Variable("BERTOPS_SIGNING_KEY", "unsigned", "Private key that signs registered versions."),
     Variable("BERTOPS_ENDING_FILE", "", "Set by bertops for the stages it runs through dvc."),
     Variable(

@@ -127,13 +127,13 @@ def _password(folder: Path) -> str:
 
 def _databases(folder: Path, ports: Ports, password: str) -> dict[str, str]:
     """Addresses of the databases: PostgreSQL where it is installed, else SQLite files."""
-    if shutil.which("initdb") is None:
+    user = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
+    if shutil.which("initdb") is None or not _can_enter(folder, user):
         return {
             "prefect": f"sqlite+aiosqlite:///{folder}/prefect.db",
             "mlflow": f"sqlite:///{folder}/mlflow.db",
         }
     data = folder / "postgres"
-    user = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
     if not (data / "PG_VERSION").exists():
         _init_postgres(data, password, user)
     command = ["postgres", "-D", str(data), "-p", str(ports.postgres), "-k", "",
@@ -146,6 +146,14 @@ def _databases(folder: Path, ports: Ports, password: str) -> dict[str, str]:
         "prefect": f"postgresql+asyncpg://{there}/prefect",
         "mlflow": f"postgresql+psycopg://{there}/mlflow",
     }
+
+
+def _can_enter(folder: Path, user: str | None) -> bool:
+    """Whether a user reaches the folder: root's home, for one, lets nobody else pass."""
+    try:
+        return subprocess.run(["test", "-x", str(folder)], user=user, cwd="/").returncode == 0
+    except (KeyError, PermissionError):  # no such user
+        return False
 
 
 def _init_postgres(data: Path, password: str, user: str | None) -> None:

@@ -1,9 +1,11 @@
 """The pipeline: every stage of dvc.yaml, then register, gate, promote and report."""
 
-from dataclasses import dataclass
+import os
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from prefect import flow, task
+from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from bertops import graph, release, stages, versioning
@@ -14,6 +16,9 @@ from bertops.registry.promote import Decision
 from bertops.registry.register import Registered
 from bertops.release import Release
 from flows.tasks import StageResult, reproduce, say
+
+PRICE = "BERTOPS_PRICE_PER_HOUR"
+"""Environment variable: what an hour of this machine costs, for the table of stages."""
 
 
 class StillStale(BertopsError):
@@ -46,6 +51,7 @@ def pipeline(root: Path = Path()) -> PipelineReport:
     registered = register(root)
     releases = promote(root, registered, gate(root, registered))
     report(root, releases)
+    record(results, releases)
     return PipelineReport(tuple(results), releases)
 
 
@@ -111,3 +117,16 @@ def report(root: Path, releases: tuple[Release, ...]) -> Path:
     """Write reports/report.html, the verdict on the first task included."""
     verdicts = [one.verdict() for one in releases if one.model != release.ENCODER]
     return stages.render_report(root, verdicts[0] if verdicts else None)
+
+
+@task(name="record", cache_policy=NO_CACHE)
+def record(results: list[StageResult], releases: tuple[Release, ...]) -> None:
+    """Leave two tables in Prefect's UI: what ran, how long and for how much; what was released."""
+    price = float(os.environ.get(PRICE, "0"))
+    rows = [asdict(one) | {"cost": round(one.seconds / 3600 * price, 4)} for one in results]
+    create_table_artifact(rows, key="stages", description="What ran, was restored or skipped.")
+    create_table_artifact(
+        [{"model": one.model, "version": one.version, "said": one.sentence} for one in releases],
+        key="releases",
+        description="What the gates said. The whole report: reports/report.html",
+    )

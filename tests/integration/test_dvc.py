@@ -163,3 +163,53 @@ def alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return Path(f"/proc/{pid}/status").read_text().split("State:")[1].split()[0] != "Z"
+
+
+def git(project: Path, *arguments: str) -> str:
+    ran = subprocess.run(["git", *arguments], cwd=project, capture_output=True, text=True)
+    return ran.stdout.strip()
+
+
+def test_a_lock_goes_to_a_branch_of_its_own_and_nothing_else_moves(project: Path):
+    reproduce_all(project)
+    head, changes = git(project, "rev-parse", "HEAD"), git(project, "status", "--porcelain")
+    for name in ("user.name", "user.email"):
+        git(project, "config", name, "test")
+    branch = versioning.commit_lock(project)
+    assert branch is not None
+    assert git(project, "show", f"{branch}:dvc.lock") == (project / "dvc.lock").read_text().strip()
+    assert git(project, "rev-parse", f"{branch}^") == head
+    assert git(project, "rev-parse", "HEAD") == head
+    assert git(project, "status", "--porcelain") == changes
+
+
+def test_a_lock_that_is_committed_already_needs_no_branch(project: Path):
+    reproduce_all(project)
+    for name in ("user.name", "user.email"):
+        git(project, "config", name, "test")
+    git(project, "add", "dvc.lock")
+    git(project, "commit", "-qm", "Lock")
+    assert versioning.commit_lock(project) is None
+
+
+def test_a_worker_with_an_empty_disk_restores_what_is_up_to_date(project: Path, tmp_path_factory):
+    """A remote has outputs and run-cache; a fresh clone takes them from there and runs nothing."""
+    store = tmp_path_factory.mktemp("store")
+    for place in (project, clone := tmp_path_factory.mktemp("clone") / "project"):
+        if place is clone:
+            git(project, "add", ".")
+            git(project, "-c", "user.name=t", "-c", "user.email=t@e", "commit", "-qm", "Done")
+            subprocess.run(["git", "clone", "-q", project, clone], check=True)
+        remote = ["remote", "add", "--local", "--default", "store", str(store)]
+        subprocess.run([sys.executable, "-m", "dvc", *remote], cwd=place, check=True)
+        if place is project:
+            (project / ".gitignore").write_text(
+                "/.dvc/cache\n/.dvc/tmp\n/.dvc/config.local\n*.txt\n!in.txt\n"
+            )
+            reproduce_all(project)
+            versioning.transfer(project, "push")
+    assert not (clone / "model-a.txt").exists()
+    versioning.transfer(clone, "pull")
+    assert (clone / "model-a.txt").read_text() == (project / "model-a.txt").read_text()
+    assert versioning.status(clone) == {}
+    assert reproduce_all(clone) == []

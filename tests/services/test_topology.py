@@ -35,8 +35,8 @@ def free_port() -> int:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A toy project with its servers and a worker, deployed."""
     folder = toy_project(tmp_path_factory.mktemp("topology"))
-    folder.parent.chmod(0o755)  # PostgreSQL runs as another user and passes through
-    folder.parent.parent.chmod(0o755)
+    for place in (folder, folder.parent, folder.parent.parent):
+        place.chmod(0o711)  # PostgreSQL runs as another user and passes through
     ports = services.Ports(free_port(), free_port(), free_port())
     os.environ.update(environment(folder))
     try:
