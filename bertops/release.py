@@ -87,6 +87,7 @@ def register_all(params: Params, paths: Paths, registry: Registry) -> tuple[Regi
             metrics={key: value for key, value in numbers.items() if value is not None},
             tags=_intervals(numbers),
             files={
+                "README.md": card,
                 "evaluation.json": paths.evaluation / "evaluation.json",
                 "params.yaml": paths.root / "params.yaml",
             },

@@ -201,6 +201,7 @@ def pretrain(params: Params, paths: Paths) -> Report:
 
 def finetune(params: Params, paths: Paths, name: str) -> Report:
     """Fine-tune on one task, several seeds, with its control and baselines."""
+    from bertops.asking import from_registry
     from bertops.finetuning.run import finetune_task
 
     task = params.task(name)
@@ -218,6 +219,7 @@ def finetune(params: Params, paths: Paths, name: str) -> Report:
             work=paths.state / "finetuning",
             params=params.finetuning,
             tracker=tracker,
+            resolve=lambda address: from_registry(address, paths.root),
         )
     return _write(paths, "finetune", report, name)
 

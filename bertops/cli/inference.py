@@ -272,17 +272,9 @@ def _run(
 
 def _load(root: Path, reference: str, *, masked_lm: bool = False) -> "Loaded":
     """Open a model; registry addresses are asked of the registry of the project."""
-    from bertops.inference.load import load
+    from bertops.asking import load
 
-    def resolve_address(address: str) -> Path:
-        from bertops.paths import Paths
-        from bertops.registry.resolve import resolve
-        from bertops.release import open_registry
-
-        paths = Paths(root)
-        return resolve(open_registry(paths), address, paths.state / "models")
-
-    return load(reference, resolve_address, masked_lm=masked_lm)
+    return load(reference, root, masked_lm=masked_lm)
 
 
 def _examples(

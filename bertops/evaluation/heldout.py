@@ -96,7 +96,7 @@ def measure_heldout(
         NothingHeldOut: no document has a token to hide.
     """
     documents = sorted(documents, key=lambda d: d.id)[: params.documents]
-    pieces = list(_pieces(tokenizer, documents, params))
+    pieces = list(_pieces(model, tokenizer, documents, params))
     if not pieces:
         raise NothingHeldOut
     tokens = np.bincount([p.document for p in pieces], [len(p.ids) for p in pieces], len(documents))
@@ -122,7 +122,7 @@ def document_losses(
     model: Any, tokenizer: Any, documents: Sequence[Document], params: HeldoutParams
 ) -> NDArray[np.float64]:
     """Mean loss over the hidden tokens of each document that has any, nats."""
-    pieces = list(_pieces(tokenizer, documents, params))
+    pieces = list(_pieces(model, tokenizer, documents, params))
     losses = _measure_pieces(model, pieces, tokenizer.pad_token_id, params.batch_rows)[:, 0]
     owner = np.concatenate([np.full(len(p.hidden), p.document) for p in pieces])
     count = np.bincount(owner)
@@ -140,10 +140,10 @@ def _length_name(tokens: float) -> str:
 
 
 def _pieces(
-    tokenizer: Any, documents: Sequence[Document], params: HeldoutParams
+    model: Any, tokenizer: Any, documents: Sequence[Document], params: HeldoutParams
 ) -> Iterator[Piece]:
     """Cut documents into rows of [CLS] tokens [SEP] and hide a share of each row's tokens."""
-    inside = params.row_tokens - 2
+    inside = min(params.row_tokens, model.config.max_position_embeddings) - 2
     encoded = tokenizer([d.text for d in documents], add_special_tokens=False, verbose=False)
     for position, (document, ids) in enumerate(zip(documents, encoded["input_ids"], strict=True)):
         generator = np.random.default_rng([params.seed, *_digest(document.id)])

@@ -16,10 +16,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from bertops.inference.card import TaskCard, read_card
-from bertops.registry.card import model_card
 from bertops.registry.safety import check_model, check_package
 from bertops.registry.sbom import write_sbom
-from bertops.storage import read_json, write_text
+from bertops.storage import write_text
 
 LOADER = "bertops.registry.serving"
 MODEL = "data/model"
@@ -51,15 +50,7 @@ class Contents:
     run_id: str | None = None
     """Where MLflow keeps it; written into the MLmodel file."""
     files: Mapping[str, Path] = field(default_factory=dict)
-    """Files to lay at its top, by name: evaluation.json, report.html, params.yaml."""
-    lineage: Mapping[str, str] = field(default_factory=dict)
-    """Tags of the lineage, for the model card."""
-
-    @property
-    def evaluation(self) -> dict[str, Any]:
-        """What evaluation.json holds, where it is among the files."""
-        file = self.files.get("evaluation.json")
-        return read_json(file) if file else {}
+    """Files to lay at its top, by name: README.md, evaluation.json, params.yaml."""
 
 
 def build_package(target: Path, model_dir: Path, contents: Contents) -> None:
@@ -72,8 +63,7 @@ def build_package(target: Path, model_dir: Path, contents: Contents) -> None:
     card = read_card(model_dir)
     _save(target, model_dir, contents, card)
     write_sbom(target / "sbom.cdx.json", contents.name, model_dir, contents.license, ["bertops"])
-    about = model_card(contents.name, contents.license, card, contents.evaluation, contents.lineage)
-    write_text(target / "README.md", about)
+    write_text(target / "README.md", _plain_card(contents, card))
     if license_text := _license_text(contents.license):
         write_text(target / "LICENSE", license_text)
     for name, file in contents.files.items():
@@ -143,6 +133,16 @@ def _reads_two(card: TaskCard) -> bool:
     from bertops.inference.readers import READERS
 
     return card.pair or "text_b" in READERS[card.kind].needs
+
+
+def _plain_card(contents: Contents, card: TaskCard | None) -> str:
+    """A card with the bare facts, for a version that comes without one."""
+    pipeline = "text-classification" if card else "fill-mask"
+    about = f"Fine-tuned for `{card.task}`" if card else "Pretrained with masked tokens"
+    return (
+        f"---\nlicense: {contents.license}\nlibrary_name: transformers\n"
+        f"pipeline_tag: {pipeline}\n---\n\n# {contents.name}\n\n{about} with bertops.\n"
+    )
 
 
 def _license_text(license: str) -> str | None:

@@ -129,7 +129,7 @@ def _upload(
     )
     with tempfile.TemporaryDirectory() as folder:
         package = Path(folder) / "package"
-        contents = Contents(name, facts.license, model.model_id, run_id, facts.files, facts.lineage)
+        contents = Contents(name, facts.license, model.model_id, run_id, facts.files)
         build_package(package, model_dir, contents)
         if signing_key is not None:
             sign_package(package, signing_key, Path(folder))

@@ -37,6 +37,14 @@ def test_every_link_inside_the_documents_leads_somewhere(repository: Path):
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+def test_every_page_is_in_the_index(repository: Path):
+    index = (repository / "docs/index.md").read_text()
+    for page in pages(repository):
+        place = page.relative_to(repository)
+        if place.parts[0] == "docs" and place.name != "index.md":
+            assert place.relative_to("docs").as_posix() in index, place
+
+
 def test_every_command_in_the_documents_exists(repository: Path):
     from tests.contracts.test_cli import ALL
 

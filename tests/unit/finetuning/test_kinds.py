@@ -5,7 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from bertops.cli.app import app
 from bertops.document import SplitParams
 from bertops.finetuning.bench import open_bench
 from bertops.finetuning.data import prepare_task, read_split
@@ -15,6 +17,22 @@ from bertops.inference.load import load
 from bertops.inference.readers import ask
 from tests.unit.encoders import save_encoder
 from tests.unit.finetuning.tasks import TASKS
+
+COMMANDS = {
+    "classification": lambda row: ["predict", row["text"], *second(row)],
+    "regression": lambda row: ["predict", row["text"], *second(row)],
+    "tagging": lambda row: ["tag", row["text"], "--json"],
+    "answering": lambda row: ["answer", "--passage", row["text"], "--question", row["text_b"]],
+    "summarization": lambda row: ["summarize", row["text"], "--json"],
+    "translation": lambda row: ["translate", row["text"], "--json"],
+    "embedding": lambda row: ["embed", row["text"]],
+}
+
+
+def second(row):
+    """The option for the second text of a pair."""
+    return ["--second", row["text_b"]] if "text_b" in row else []
+
 
 ONCE = FinetuningParams(
     seeds=(1,), epochs=1, batch_rows=8, control=False, learning_rates=(1e-3,), precision="fp32"
@@ -49,6 +67,9 @@ def test_a_task_of_every_kind_trains_scores_and_answers(name, declared, tmp_path
     found = ask(loaded, [{key: row[key] for key in row if key.startswith("text")} for row in rows])
     assert len(found) == 3
     assert all("prediction" in one for one in found)
+    said = CliRunner().invoke(app, [*COMMANDS[task.kind](rows[0]), "-m", str(tmp_path / "model")])
+    assert said.exit_code == 0, said.output
+    assert said.stdout.strip()
 
 
 class Oracle(torch.nn.Module):

@@ -1,0 +1,35 @@
+"""`bertops.load`: a model by directory or registry address, ready to be called."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bertops.inference.load import Loaded
+
+
+def load(reference: str | Path, project: Path = Path(), *, masked_lm: bool = False) -> "Loaded":
+    """Open a fine-tuned model, or with `masked_lm` a pretrained one; call it with texts.
+
+    Args:
+        reference: a directory, or `models:/name@alias` or `models:/name/version`, which the
+            registry of `project` (or the server that MLFLOW_TRACKING_URI names) resolves.
+
+    Raises:
+        UsageError: there is no such model.
+        ModelRefused: it is not fit to load.
+    """
+    from bertops.inference.load import load as open_model
+
+    return open_model(
+        reference, lambda address: from_registry(address, project), masked_lm=masked_lm
+    )
+
+
+def from_registry(address: str, project: Path) -> Path:
+    """The checked files behind a registry address, kept under `.bertops/models`."""
+    from bertops.paths import Paths
+    from bertops.registry.resolve import resolve
+    from bertops.release import open_registry
+
+    paths = Paths(project.resolve())
+    return resolve(open_registry(paths), address, paths.state / "models")

@@ -1,0 +1,155 @@
+"""The whole evaluation on a made-up project, and what is rendered from it."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bertops.document import Document
+from bertops.evaluation.answers import PredictionsBroken, PredictionTable
+from bertops.evaluation.heldout import NothingHeldOut, measure_heldout
+from bertops.evaluation.reads import count_reads, log_read
+from bertops.evaluation.report.card import render_card
+from bertops.evaluation.report.content import gather
+from bertops.evaluation.report.page import render_page
+from bertops.evaluation.run import count_tokens, evaluate
+from bertops.evaluation.tasks import TaskInput
+from bertops.pretraining.store import TokenStore
+from bertops.storage import hash_tree
+from tests.unit.encoders import save_encoder
+from tests.unit.evaluation.project import LABELS, PARAMS, WORDS, report_inputs, write_project
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TaskInput]:
+    root = tmp_path_factory.mktemp("project")
+    task = write_project(root, save_encoder(root / "models/encoder", words=WORDS))
+    run(root, task, root / "reports/evaluation")
+    return root, task
+
+
+def run(root: Path, task: TaskInput, target: Path) -> None:
+    evaluate(
+        [task], root / "models/encoder", root / "data/corpus", root / "data/tokens", target, PARAMS
+    )
+
+
+def read(root: Path, name: str) -> dict:
+    return json.loads((root / f"reports/evaluation/{name}.json").read_text())
+
+
+def test_same_inputs_same_bytes(project: tuple[Path, TaskInput]) -> None:
+    root, task = project
+    run(root, task, root / "again")
+    assert hash_tree(root / "again") == hash_tree(root / "reports/evaluation")
+
+
+def test_metrics_are_flat_numbers_with_their_interval(project: tuple[Path, TaskInput]) -> None:
+    metrics = read(project[0], "metrics")
+    task = metrics["sentiment"]
+    assert task["accuracy_low"] < task["accuracy"] < task["accuracy_high"]
+    assert {"accuracy_over_control", "accuracy_over_majority", "out_of_domain_accuracy"} <= set(
+        task
+    )
+    assert all(isinstance(value, int | float) for value in task.values())
+    assert metrics["heldout"]["loss"] > 0
+
+
+def test_every_baseline_is_beside_the_model(project: tuple[Path, TaskInput]) -> None:
+    task = read(project[0], "evaluation")["tasks"]["sentiment"]
+    assert [c["second"] for c in task["comparisons"]["test"]] == ["control", "majority", "tfidf"]
+    assert set(task["findings"]) == {"control", "majority", "tfidf"}
+    shipped = [m for m in task["measured"] if m["model"] == "pretrained"]
+    assert {m["seed"] for m in shipped} == {2}
+    assert all(len(m["by_seed"]) == 3 for m in shipped)
+
+
+def test_plots_have_a_row_for_each_document_and_seed(project: tuple[Path, TaskInput]) -> None:
+    folder = project[0] / "reports/evaluation"
+    lines = {
+        kind: (folder / kind / "sentiment.csv").read_text().splitlines()
+        for kind in ("confusion", "seeds", "calibration")
+    }
+    assert lines["confusion"][0] == "gold,predicted"
+    assert len(lines["confusion"]) == 301
+    assert len(lines["seeds"]) == 1 + 3 + 3 + 1 + 1
+
+
+def test_the_page_says_what_the_numbers_say(project: tuple[Path, TaskInput]) -> None:
+    root, _ = project
+    content = gather(report_inputs(root), None)
+    page = render_page(content)
+    for finding in content.tasks["sentiment"]["findings"].values():
+        assert finding.replace("'", "&#39;") in page
+    assert "not put forward for promotion" in page
+    assert render_page(content) == page
+    assert re.search(r"(?:src|href)=[\"']?(?:https?:)?//", page) is None
+    assert len(page) < 200_000
+
+
+def test_the_card_agrees_with_the_report_and_is_readable_by_the_hub(
+    project: tuple[Path, TaskInput],
+) -> None:
+    content = gather(report_inputs(project[0]), None)
+    _, front, body = render_card(content, "sentiment", "apache-2.0").split("---\n", 2)
+    facts = yaml.safe_load(front)
+    assert facts["license"] == "apache-2.0"
+    assert facts["pipeline_tag"] == "text-classification"
+    (test, _) = facts["model-index"][0]["results"]
+    accuracy = next(m["value"] for m in test["metrics"] if m["type"] == "accuracy")
+    assert accuracy == read(project[0], "metrics")["sentiment"]["accuracy"]
+    assert content.tasks["sentiment"]["findings"]["control"] in body
+    assert "Not tested" in body
+    encoder = render_card(content, "encoder", "mit")
+    assert "pipeline_tag: fill-mask" in encoder
+
+
+def test_an_encoder_that_knows_nothing_is_no_better_than_frequencies(
+    project: tuple[Path, TaskInput],
+) -> None:
+    heldout = read(project[0], "evaluation")["encoder"]["heldout"]["all"]
+    assert heldout["loss"] > heldout["unigram_loss"]
+    assert heldout["hidden"] > 12
+
+
+def test_the_same_tokens_are_hidden_whatever_the_batch_and_order(
+    project: tuple[Path, TaskInput],
+) -> None:
+    from bertops.inference.load import load
+
+    root, _ = project
+    loaded = load(root / "models/encoder", masked_lm=True)
+    counts = count_tokens(TokenStore(root / "data/tokens/train"), loaded.model.config.vocab_size)
+    texts = ["the film was good and the acting was not", "a very long story", "he saw it", "x"]
+    documents = [Document(f"d{i}", text, "s", "f", i) for i, text in enumerate(texts)]
+    tools = (loaded.model, loaded.tokenizer)
+    one = measure_heldout(*tools, documents, counts, PARAMS.heldout)
+    small = PARAMS.heldout.model_copy(update={"batch_rows": 1})
+    other = measure_heldout(*tools, documents[::-1], counts, small)
+    assert one.all.hidden == other.all.hidden
+    assert one.all.loss == pytest.approx(other.all.loss, abs=2e-4)  # padding moves the last digit
+    with pytest.raises(NothingHeldOut):
+        measure_heldout(*tools, [Document("d", "", "s", "f", 0)], counts, PARAMS.heldout)
+
+
+def test_broken_predictions_are_named(project: tuple[Path, TaskInput], tmp_path: Path) -> None:
+    root, task = project
+    with pytest.raises(PredictionsBroken, match="parquet"):
+        PredictionTable.read(tmp_path, task.data, LABELS)
+    with pytest.raises(PredictionsBroken, match=r"'negative'.*not in"):
+        PredictionTable.read(task.predictions, task.data, ("positive", "neutral"))
+    table = PredictionTable.read(task.predictions, task.data, LABELS)
+    with pytest.raises(PredictionsBroken, match="model champion, seed 1, split test"):
+        table.answers("champion", 1, "test")
+    assert root.exists()
+
+
+def test_every_look_at_a_test_set_is_counted(tmp_path: Path) -> None:
+    assert count_reads(tmp_path) == {}
+    for why in ("evaluate", "evaluate", "compare with champion"):
+        log_read(tmp_path, "sentiment", "ab12", why)
+    with (tmp_path / "test-reads.jsonl").open("a") as file:
+        file.write('{"torn')
+    assert count_reads(tmp_path) == {"sentiment": {"compare with champion": 1, "evaluate": 2}}
