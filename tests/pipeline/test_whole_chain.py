@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from bertops import graph, versioning
@@ -143,14 +144,16 @@ def kill_when(project: Path, ready: Callable[[], bool]) -> None:
             assert time.monotonic() < deadline
             time.sleep(0.05)
     finally:
-        for pid in descendants(run.pid):
+        doomed = descendants(run.pid)
+        for pid in doomed:
             os.kill(pid, signal.SIGKILL)
         run.wait()
+        # DVC takes a lock for held as long as its holder's number is in use, dying ones too.
+        while any(psutil.pid_exists(pid) for pid in doomed) and time.monotonic() < deadline:
+            time.sleep(0.05)
 
 
 def descendants(pid: int) -> list[int]:
     """The process and all below it, parents first."""
-    import psutil
-
     process = psutil.Process(pid)
     return [pid, *(child.pid for child in process.children(recursive=True))]
