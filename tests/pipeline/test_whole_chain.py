@@ -116,6 +116,7 @@ def test_a_worse_candidate_is_refused_with_its_own_exit_code(finished: Path):
         params.write_text(before)
 
 
+@pytest.mark.torture  # two kills and a whole chain: minutes on a busy machine
 def test_killed_in_training_the_next_run_finishes_with_the_same_lock_file(
     finished: Path, tmp_path_factory: pytest.TempPathFactory
 ):
