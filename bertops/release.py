@@ -6,20 +6,21 @@ stage; every step may be repeated, and the second time nothing changes.
     promote    the champion moves, or a gate said no; both go into the history
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bertops.errors import GateRefused
 from bertops.evaluation.report.card import write_card
 from bertops.evidence import gather_evidence
 from bertops.params import Params, load
 from bertops.paths import Paths
 from bertops.registry.client import Registry, VersionMissing
-from bertops.registry.gates import GateResult
-from bertops.registry.history import read_state
+from bertops.registry.decide import Decision, decide
+from bertops.registry.gates import Evidence, GateResult
 from bertops.registry.params import Mode
-from bertops.registry.promote import Decision, Promotion, PromotionRefused, decide, promote
+from bertops.registry.promote import Promotion, promote
 from bertops.registry.register import Facts, Registered, register
 from bertops.registry.signing import signing_key
 from bertops.stages import report_inputs
@@ -113,33 +114,33 @@ def decide_all(
 
     An encoder is judged by what it is for: the first task that was fine-tuned from it.
     """
-    judges = _judges(params)
-    versions = {found.name: found.version for found in registered}
-
-    def decision(found: Registered) -> Decision:
-        judge = judges[found.name]
-        return decide(
+    gates = params.registry.gates
+    return tuple(
+        decide(
             registry,
             found.name,
             found.version,
-            lambda champion: gather_evidence(
-                params, paths, registry, judge, versions[judge], _rival(registry, judge, champion)
-            ),
-            params.registry.gates,
+            _evidence(params, paths, registry, found.name, found.version),
+            gates,
         )
-
-    return tuple(decision(found) for found in registered)
-
-
-def _judges(params: Params) -> dict[str, str]:
-    """Which task's evidence decides about each model."""
-    judges = {task.name: task.name for task in params.tasks}
-    return judges | {ENCODER: params.tasks[0].name} if params.tasks else judges
+        for found in registered
+    )
 
 
-def _rival(registry: Registry, judge: str, champion: int | None) -> int | None:
-    """The task's champion, where the judged model has one to be compared with."""
-    return None if champion is None else read_state(registry, judge).champion
+def _evidence(
+    params: Params, paths: Paths, registry: Registry, name: str, version: int
+) -> Callable[[int | None], Evidence]:
+    """What speaks for a version, once the champion is known that it is compared with."""
+    judge = params.tasks[0].name if name == ENCODER and params.tasks else name
+
+    def speaker(number: int) -> int:
+        return number if judge == name else _fine_tuned_from(registry, judge, name, number)
+
+    def gather(champion: int | None) -> Evidence:
+        rival = None if champion is None else speaker(champion)
+        return gather_evidence(params, paths, registry, judge, speaker(version), rival)
+
+    return gather
 
 
 def _fine_tuned_from(registry: Registry, task: str, encoder: str, version: int) -> int:
@@ -168,7 +169,7 @@ def promote_all(
         try:
             done = promote(registry, decision, params.registry)
             releases.append(replace(base, promoted=done.changed, sentence=done.sentence))
-        except PromotionRefused as refusal:
+        except GateRefused as refusal:
             releases.append(replace(base, refused=True, sentence=str(refusal)))
     return tuple(releases)
 
@@ -187,16 +188,7 @@ def promote_version(
     """
     params, paths = load(root / "params.yaml"), Paths(root)
     registry = open_registry(paths)
-    judge = _judges(params).get(name, name)
-    tried = version if judge == name else _fine_tuned_from(registry, judge, name, version)
-    ready = decide(
-        registry,
-        name,
-        version,
-        lambda champion: gather_evidence(
-            params, paths, registry, judge, tried, _rival(registry, judge, champion)
-        ),
-        params.registry.gates,
-    )
+    evidence = _evidence(params, paths, registry, name, version)
+    ready = decide(registry, name, version, evidence, params.registry.gates)
     settings = params.registry.model_copy(update={"mode": mode or params.registry.mode})
     return promote(registry, ready, settings, why=why)

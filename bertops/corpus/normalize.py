@@ -13,9 +13,9 @@ from typing import Any
 
 import polars as pl
 
-from bertops.corpus.errors import PackageMissing
 from bertops.corpus.params import NormalizeParams
 from bertops.corpus.unwrapping import WRAPPED_LINES, unwrap
+from bertops.extras import require
 
 LINE_ENDS = "\r\n|[\r\u000b\u000c\u001c-\u001e\u0085\u2028\u2029]"
 BLANKS = "[\t\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000 ]+"
@@ -154,11 +154,9 @@ def _simplified(text: str) -> str:
 
 @cache
 def _converter() -> Any:
-    try:
-        import opencc
-    except ImportError:
-        remedy = "Install the extra: pip install -e '.[chinese]'."
-        raise PackageMissing("opencc", "normalize.chinese: simplified needs it", remedy) from None
+    require("chinese", "opencc", reason="normalize.chinese: simplified needs it")
+    import opencc
+
     return opencc.OpenCC("t2s")
 
 

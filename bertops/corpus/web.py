@@ -8,9 +8,9 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bertops.corpus.errors import PackageMissing
 from bertops.corpus.params import SourceParams
 from bertops.corpus.readers import EXCERPT_CHARACTERS, Fault, Record, Text
+from bertops.extras import require
 
 MAX_HEADER_BYTES = 64 * 1024
 
@@ -34,11 +34,9 @@ def _page(row: int, page: bytes, columns: dict[str, str], source: SourceParams) 
 
 def main_text(page: bytes) -> str | None:
     """Main text of an HTML page; None where there is none."""
-    try:
-        import trafilatura
-    except ImportError:
-        remedy = "Install the extra: pip install -e '.[web]'."
-        raise PackageMissing("trafilatura", "HTML and WARC need it", remedy) from None
+    require("web", "trafilatura", reason="HTML and WARC need it")
+    import trafilatura
+
     try:
         return trafilatura.extract(page, include_comments=False, include_tables=False)
     except Exception:  # a parser over the open web: whatever it raises costs this page alone

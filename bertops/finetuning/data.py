@@ -9,6 +9,7 @@ from typing import Any
 
 from bertops.document import SplitParams, document_id, split_of
 from bertops.errors import BertopsError
+from bertops.extras import require
 from bertops.finetuning.formats import Row, read_rows
 from bertops.finetuning.kinds import kind_of
 from bertops.finetuning.kinds.base import BadRow, Example, TaskKind
@@ -84,11 +85,13 @@ def prepare_task(
     train) is dropped. Without a validation split, a share of train becomes one.
 
     Raises:
+        PackageMissing: the kind needs a package of the extra `tasks`; told before any training.
         TaskFileUnreadable: a file is missing or broken.
         TaskDataInvalid: a missing column, an unknown label, a split without rows, or train or
             validation with one class.
     """
     kind = kind_of(task.kind)
+    require("tasks", *kind.packages, reason=f"task {task.name!r} of kind {task.kind} needs it")
     notes = _Notes()
     read, splits = _read_splits(task, kind, split, root, notes)
     if not splits.get("validation"):

@@ -3,6 +3,7 @@
 from typing import Any
 
 from bertops.errors import UsageError
+from bertops.extras import require
 from bertops.finetuning.params import LoraParams
 
 
@@ -12,6 +13,7 @@ def with_lora(model: Any, params: LoraParams) -> Any:
     Raises:
         UsageError: the model is not an encoder with a head.
     """
+    require("tasks", "peft", reason="finetuning.lora needs it")
     import torch
     from peft import LoraConfig, get_peft_model
 

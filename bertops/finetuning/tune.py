@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bertops.errors import BertopsError
+from bertops.extras import require
 from bertops.finetuning.attempt import finite_score
 from bertops.finetuning.bench import Bench, open_bench
 from bertops.finetuning.params import FinetuningParams, TaskParams
@@ -83,6 +84,7 @@ def tune_task(
     Raises:
         NothingTuned: no trial came to an end.
     """
+    require("tasks", "optuna", reason="the search needs it")
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from bertops.errors import UsageError
+from bertops.extras import require
 from bertops.inference.load import Loaded
 from bertops.inference.predict import probabilities
 from bertops.inference.readers import READERS, complete
@@ -72,6 +73,7 @@ def _with_attention(loaded: Loaded) -> Any:
 def _explain(
     loaded: Loaded, model: Any, text: str, inputs: dict[str, list[int]], steps: int
 ) -> Explanation:
+    require("tasks", "captum", reason="attributions need it")
     import torch
     from captum.attr import LayerIntegratedGradients
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from bertops import metrics
 from bertops.errors import GateRefused, UsageError
+from bertops.extras import require
 from bertops.inference.load import Loaded
 from bertops.inference.onnx_model import INT8_NAME, ONNX_NAME, OnnxModel
 from bertops.inference.reader import Example
@@ -113,6 +114,7 @@ def _read_examples(data: Path) -> list[Example]:
 
 def _write_graph(loaded: Loaded, path: Path) -> None:
     """Trace the model in fp32 with free batch and length."""
+    require("tasks", "onnx", "onnxruntime", reason="the export needs it")
     import torch
 
     # Eager attention: sdpa's mask handling does not trace with a free length.

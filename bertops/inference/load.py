@@ -8,6 +8,7 @@ from typing import Any
 
 from bertops import runtime
 from bertops.errors import BertopsError, UsageError
+from bertops.extras import require
 from bertops.inference.card import TaskCard, read_card
 from bertops.inference.markup import strip_html
 from bertops.inference.onnx_model import INT8_NAME, ONNX_NAME, OnnxModel
@@ -148,6 +149,7 @@ def _open(directory: Path, class_name: str) -> tuple[Any, Any]:
                     directory
                 )
     if class_name == "SentenceTransformer":
+        require("tasks", "sentence_transformers", reason="models of sentence embeddings need it")
         from sentence_transformers import SentenceTransformer
 
         model = SentenceTransformer(str(directory), device="cpu")

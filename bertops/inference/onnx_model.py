@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from bertops import runtime
+from bertops.extras import require
 
 ONNX_NAME = "model.onnx"
 INT8_NAME = "model.int8.onnx"
@@ -19,6 +20,7 @@ class OnnxModel:
     training = False
 
     def __init__(self, path: Path) -> None:
+        require("tasks", "onnxruntime", reason="ONNX models need it")
         import onnxruntime
         import torch
 

@@ -4,10 +4,17 @@
     events.py    what happened to a name, and the state that follows from it; pure
     history.py   append to the history, one writer at a time wins; bring the aliases in line
     package.py   model directory → MLflow model that serves offline: safetensors, no pickle
+    sbom.py      what a package is made of, as CycloneDX
+    signing.py   who made it, and that nothing was altered, lost or added since
+    safety.py    what a version may hold; nothing that runs
     register.py  package + lineage → version, the same thing never twice
     gates.py     evidence + thresholds → passed, or why not and by how much; pure
-    promote.py   decide, promote, roll back, approve
+    decide.py    ask the gates about a candidate, against the champion of the moment
+    promote.py   promote, roll back, approve, reconcile
     resolve.py   models:/sentiment@champion → a directory that has been checked
+    smoke.py     load a version and ask it something before it is trusted
+    export.py    a version as a directory for transformers and for a hub
+    serving.py   what `mlflow models serve` loads
 
 **The history is the truth, the alias its shadow.** MLflow sets an alias with no questions asked:
 the last writer wins and nothing is kept. But its version numbers come from a unique key in the

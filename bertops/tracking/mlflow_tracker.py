@@ -1,58 +1,26 @@
 """MLflowTracker: the `Tracker` that writes to MLflow, from a thread, and survives its absence."""
 
 import logging
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from bertops.errors import Interrupted
 from bertops.storage import read_json, write_json
+from bertops.tracking.mlflow_run import Measured, Run, attempt, reopen
 from bertops.tracking.sender import Sender
 from bertops.tracking.store import Store, experiment_id
-
-log = logging.getLogger(__name__)
 
 CONTENT_TAG = "bertops.content"
 """Tag of a run: hash of the model it made. A registered version finds its run by it."""
 
-METRICS_AT_ONCE = 1000  # limits of MLflow's log_batch
-PAIRS_AT_ONCE = 100
 SYSTEM_EVERY_S = 10.0
+MONITOR_PATIENCE_S = 5.0
 
-# Errors that another try cannot mend.
-PERMANENT = {
-    "INVALID_PARAMETER_VALUE",
-    "BAD_REQUEST",
-    "PERMISSION_DENIED",
-    "UNAUTHENTICATED",
-    "RESOURCE_DOES_NOT_EXIST",
-}
-
-Entry = Callable[["Run"], None]
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One metric at one step."""
-
-    name: str
-    value: float
-    step: int
-    time_ms: int
-
-
-@dataclass
-class Run:
-    """The open run in the store."""
-
-    client: Any
-    id: str
-    last_step: dict[str, int]
-    """Last step already recorded, by metric: a resumed run repeats steps after its checkpoint,
-    with the same values, and they are recorded once."""
+Entry = Callable[[Run], None]
 
 
 class MLflowTracker:
@@ -92,7 +60,7 @@ class MLflowTracker:
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Record parameters, nested ones by dotted names."""
         flat = {name: str(value) for name, value in flatten(params).items()}
-        self._sender.put(lambda run: _log_params(run, flat))
+        self._sender.put(lambda run: run.log_params(flat))
 
     def log_metrics(self, values: Mapping[str, float], step: int) -> None:
         """Record metrics at a step; returns at once."""
@@ -103,7 +71,7 @@ class MLflowTracker:
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Record tags."""
         kept = dict(tags)
-        self._sender.put(lambda run: _set_tags(run, kept))
+        self._sender.put(lambda run: run.set_tags(kept))
 
     def log_file(self, path: Path) -> None:
         """Keep a copy of a file beside the run, as it is when the copy is made."""
@@ -119,7 +87,7 @@ class MLflowTracker:
             source: where it lies, relative to the project.
             context: what it was for, such as "training" or "test".
         """
-        self._sender.put(lambda run: _log_dataset(run, name, digest[:32], source, context))
+        self._sender.put(lambda run: run.log_dataset(name, digest[:32], source, context))
 
     def set_content(self, digest: str) -> None:
         """Note the hash of the model this run made, so that its version finds the run."""
@@ -131,8 +99,10 @@ class MLflowTracker:
         Args:
             status: FINISHED; FAILED or KILLED keep the id, so that a next start carries on.
         """
-        if self._monitor is not None:
-            self._monitor.finish()
+        if self._monitor is not None:  # it may be waiting for a store that is gone
+            finishing = threading.Thread(target=self._monitor.finish, daemon=True)
+            finishing.start()
+            finishing.join(MONITOR_PATIENCE_S)
         self._sender.put(lambda run: run.client.set_terminated(run.id, status))
         lost = self._sender.close()
         if status == "FINISHED" and not lost:
@@ -156,10 +126,10 @@ class MLflowTracker:
         """Send a batch: the metrics together, the rest in order."""
         run = self._open()
         measured = [entry for entry in batch if isinstance(entry, Measured)]
-        _attempt(lambda: _log_metrics(run, measured))
+        attempt(lambda: run.log_metrics(measured))
         for entry in batch:
             if not isinstance(entry, Measured):
-                _attempt(lambda entry=entry: entry(run))  # type: ignore[misc]
+                attempt(lambda entry=entry: entry(run))  # type: ignore[misc]
 
     def _open(self) -> Run:
         """The run, resumed or begun at the first delivery."""
@@ -168,7 +138,7 @@ class MLflowTracker:
 
             client = MlflowClient(self._store.address)
             resumed = self._resume(client)
-            self._run = resumed or Run(client, self._begin(client), {})
+            self._run = resumed or Run(client, self._begin(client))
             if self._system_metrics:
                 self._monitor = _start_monitor(self._store, self._run.id, resumed is not None)
         return self._run
@@ -180,33 +150,12 @@ class MLflowTracker:
 
     def _resume(self, client: Any) -> Run | None:
         """The run that `run_file` names, open again; None when there is none in this store."""
-        from mlflow.exceptions import MlflowException
-
         if not self._run_file.is_file():
             return None
         kept = read_json(self._run_file)
         if kept["address"] != self._store.address:
             return None
-        try:
-            found = client.get_run(kept["run_id"])
-        except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                return None
-            raise
-        client.update_run(found.info.run_id, status="RUNNING")
-        return Run(client, found.info.run_id, _last_steps(client, found))
-
-
-def _attempt(action: Callable[[], None]) -> None:
-    """Do it; what the store refuses for good is dropped with a warning, the rest is raised."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        action()
-    except MlflowException as error:
-        if error.error_code not in PERMANENT:
-            raise
-        log.warning("tracking: refused by the store and dropped: %s", error)
+        return reopen(client, kept["run_id"])
 
 
 def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -218,48 +167,6 @@ def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{name}"] = value
     return flat
-
-
-def _last_steps(client: Any, run: Any) -> dict[str, int]:
-    names = [name for name in run.data.metrics if not name.startswith("system/")]
-    histories = (client.get_metric_history(run.info.run_id, name) for name in names)
-    return {h[0].key: max(metric.step for metric in h) for h in histories if h}
-
-
-def _log_metrics(run: Run, measured: Sequence[Measured]) -> None:
-    from mlflow.entities import Metric
-
-    fresh = [m for m in measured if m.step > run.last_step.get(m.name, -1)]
-    for start in range(0, len(fresh), METRICS_AT_ONCE):
-        part = fresh[start : start + METRICS_AT_ONCE]
-        run.client.log_batch(
-            run.id, metrics=[Metric(m.name, m.value, m.time_ms, m.step) for m in part]
-        )
-        for m in part:
-            run.last_step[m.name] = max(m.step, run.last_step.get(m.name, -1))
-
-
-def _log_params(run: Run, flat: Mapping[str, str]) -> None:
-    from mlflow.entities import Param
-
-    params = [Param(name, value) for name, value in flat.items()]
-    for start in range(0, len(params), PAIRS_AT_ONCE):
-        run.client.log_batch(run.id, params=params[start : start + PAIRS_AT_ONCE])
-
-
-def _set_tags(run: Run, tags: Mapping[str, str]) -> None:
-    from mlflow.entities import RunTag
-
-    run.client.log_batch(run.id, tags=[RunTag(name, value) for name, value in tags.items()])
-
-
-def _log_dataset(run: Run, name: str, digest: str, source: str, context: str) -> None:
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-
-    dataset = Dataset(name, digest, source_type="local", source=source)
-    run.client.log_inputs(
-        run.id, [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])]
-    )
 
 
 def _start_monitor(store: Store, run_id: str, resumed: bool) -> Any:

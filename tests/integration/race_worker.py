@@ -12,10 +12,11 @@ import time
 from pathlib import Path
 
 from bertops.registry.client import Registry
+from bertops.registry.decide import Decision
 from bertops.registry.gates import GateResult
 from bertops.registry.history import LostRace
 from bertops.registry.params import RegistryParams
-from bertops.registry.promote import Decision, promote
+from bertops.registry.promote import promote
 
 PASS = (GateResult("any", True, "fine"),)
 

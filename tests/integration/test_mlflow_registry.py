@@ -5,12 +5,12 @@ import pytest
 from bertops.inference.load import ModelRefused, load
 from bertops.inference.readers import predict
 from bertops.registry.client import Registry, VersionMissing
+from bertops.registry.decide import decide
 from bertops.registry.gates import Evidence
 from bertops.registry.history import ForeignAliasWrite, check_aliases, read_state
 from bertops.registry.params import RegistryParams
 from bertops.registry.promote import (
     PromotionRefused,
-    decide,
     history,
     promote,
     reconcile,

@@ -16,9 +16,10 @@ import pytest
 from bertops.inference.load import load
 from bertops.inference.readers import predict
 from bertops.registry.client import Registry
+from bertops.registry.decide import decide
 from bertops.registry.gates import Evidence
 from bertops.registry.params import GateParams, RegistryParams
-from bertops.registry.promote import decide, history, promote, rollback
+from bertops.registry.promote import history, promote, rollback
 from bertops.registry.register import Facts, register
 from bertops.registry.resolve import resolve
 from bertops.registry.smoke import smoke_test

@@ -11,10 +11,11 @@ import pytest
 from bertops.errors import UsageError
 from bertops.inference.load import ModelRefused
 from bertops.registry.client import Registry
+from bertops.registry.decide import decide
 from bertops.registry.export import export
 from bertops.registry.gates import Evidence
 from bertops.registry.params import GateParams, RegistryParams
-from bertops.registry.promote import decide, promote, rollback
+from bertops.registry.promote import promote, rollback
 from bertops.registry.register import Facts, register
 from bertops.registry.resolve import ContentChanged, fetch, resolve
 from bertops.registry.signing import SignatureRefused, sign

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from seqeval.scheme import IOB2, Entities
 
 from bertops.evaluation.answers import Answers
 from bertops.evaluation.scores.base import Floats, Score, f1_of, mean, with_count
@@ -35,6 +34,8 @@ def _same_set(answers: Answers) -> Floats:
 
 def entities(tags: Sequence[str]) -> set[tuple[int, int, str]]:
     """Start, end and type of the entities in IOB2 tags, strictly: as seqeval counts them."""
+    from seqeval.scheme import IOB2, Entities  # an extra, for tasks that tag
+
     found = Entities([list(tags)], scheme=IOB2).entities[0]
     return {(e.start, e.end, e.tag) for e in found}
 

@@ -91,6 +91,9 @@ class TaskKind(ABC):
         """A loss for HF Trainer's `compute_loss_func`; None: the model's own."""
         return None
 
+    packages: tuple[str, ...] = ()
+    """Modules of the extra `tasks` that this kind needs."""
+
     make_trainer: Any = None
     """Makes the trainer in place of `trainer.hf_trainer`, with its arguments."""
 

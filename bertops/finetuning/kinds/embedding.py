@@ -27,6 +27,8 @@ class Embedding(TaskKind):
     text learns to be nearest to its own second text among those of the batch.
     """
 
+    packages = ("sentence_transformers",)
+
     def metrics_of(self, task: TaskParams) -> tuple[str, ...]:
         """Correlations, or how early the right text is found."""
         if task.columns.label:

@@ -21,6 +21,8 @@ from bertops.inference.tag import first_tokens
 class Summarization(TaskKind):
     """Sentences with a 0/1 each; scored by the words shared with the given summary (ROUGE)."""
 
+    packages = ("rouge_score",)
+
     def metrics_of(self, task: TaskParams) -> tuple[str, ...]:
         """ROUGE F1 of words, word pairs and the longest common subsequence."""
         return ("rouge1", "rouge2", "rougeL")

@@ -22,6 +22,8 @@ from bertops.inference.tag import first_tokens
 class Tagging(TaskKind):
     """Words with a tag each; scored by whole entities, as in CoNLL-2003 (seqeval, strict)."""
 
+    packages = ("seqeval",)
+
     def metrics_of(self, task: TaskParams) -> tuple[str, ...]:
         """Of entities; and the share of words that are right."""
         return ("entity_f1", "entity_precision", "entity_recall", "tag_accuracy")

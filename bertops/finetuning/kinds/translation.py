@@ -22,6 +22,8 @@ from bertops.inference.reader import Features
 class Translation(TaskKind):
     """`text` is the source, `label` its translation. One tokenizer serves both sides."""
 
+    packages = ("sacrebleu",)
+
     def metrics_of(self, task: TaskParams) -> tuple[str, ...]:
         """Of the whole corpus, by sacrebleu."""
         return ("bleu", "chrf")

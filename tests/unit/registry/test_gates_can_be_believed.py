@@ -7,9 +7,9 @@ from bertops.evaluation.answers import Answers
 from bertops.evaluation.compare import compare
 from bertops.evaluation.params import CompareParams
 from bertops.evaluation.scores.classification import ACCURACY
+from bertops.registry.decide import _judge
 from bertops.registry.gates import Evidence, run_gates
 from bertops.registry.params import GateParams
-from bertops.registry.promote import _judge
 
 ROUNDS = 200
 DOCUMENTS = 600

@@ -4,10 +4,11 @@ import threading
 import pytest
 
 from bertops.registry import history
+from bertops.registry.decide import Decision
 from bertops.registry.gates import GateResult
 from bertops.registry.history import ForeignAliasWrite, LostRace, check_aliases, read_state
 from bertops.registry.params import RegistryParams
-from bertops.registry.promote import Decision, approve, promote, reconcile, rollback
+from bertops.registry.promote import approve, promote, reconcile, rollback
 from tests.unit.registry.memory_ledger import Killed, MemoryLedger
 
 PASS = (GateResult("any", True, "fine"),)
