@@ -13,6 +13,7 @@ from bertops.finetuning.kinds.base import IGNORED, Feature
 from bertops.finetuning.lora import merged, with_lora
 from bertops.finetuning.params import FinetuningParams
 from bertops.inference.forward import pad
+from bertops.model.quick import quick_forward
 
 
 class RunDiverged(BertopsError):
@@ -115,7 +116,8 @@ def train(
         trainer.add_callback(keeper)
         trainer.add_callback(LogSteps(log))
         trainer.remove_callback(PrinterCallback)
-        trainer.train()
+        with quick_forward(model):
+            trainer.train()
     keeper.restore(model)
     trained = trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
     return merged(trained), keeper.curve

@@ -72,11 +72,14 @@ def _run(
 ) -> Iterator[tuple[list[int], Any]]:
     import torch
 
+    from bertops.model.quick import quick_forward
+
     device = model.device
     was_training = model.training
     model.eval()
-    for batch in batches_by_length([len(row["input_ids"]) for row in inputs]):
-        padded = pad([inputs[i] for i in batch], pad_id)
-        with torch.inference_mode(), autocast(device, precision):
-            yield batch, model(**{name: value.to(device) for name, value in padded.items()})
+    with quick_forward(model):
+        for batch in batches_by_length([len(row["input_ids"]) for row in inputs]):
+            padded = pad([inputs[i] for i in batch], pad_id)
+            with torch.inference_mode(), autocast(device, precision):
+                yield batch, model(**{name: value.to(device) for name, value in padded.items()})
     model.train(was_training)

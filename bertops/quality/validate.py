@@ -194,15 +194,19 @@ def validate_task(task: TaskParams, data: Path, docs: Path, params: QualityParam
 
 def _task_rows(path: Path) -> pl.DataFrame:
     """Rows of one split: place, identity, length and label as text."""
-    return pl.read_parquet(path).select(
+    rows = pl.read_parquet(path)
+    return rows.select(
         "document_id",
         pl.col("file").cast(pl.String),
         pl.col("row").cast(pl.Int64),
         split=pl.lit(path.stem),
         characters=pl.col("text").str.strip_chars().str.len_chars(),
-        label=_as_text(pl.col("label")),
+        label=_as_text(rows["label"]),
     )
 
 
-def _as_text(column: pl.Expr) -> pl.Expr:
-    return column.map_elements(str, return_dtype=pl.String)
+def _as_text(column: pl.Series) -> pl.Series:
+    """Labels as text; lists (several labels, tags) as Python writes them."""
+    if column.dtype.is_nested():
+        return pl.Series([None if value is None else str(value) for value in column.to_list()])
+    return column.cast(pl.String)

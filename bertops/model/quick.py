@@ -1,0 +1,90 @@
+"""A stock model that computes by `encode`, for code that calls the model, as HF Trainer does."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+from transformers.modeling_outputs import BaseModelOutputWithPoolingAndCrossAttentions
+
+from bertops.model.attention import Packed
+from bertops.model.encoder import encode
+
+# B rows, L tokens of a row
+CLASSES = ("BertModel", "ModernBertModel")
+LENGTHS = 32  # rows are filled up to a multiple, so that the blocks of attention divide them
+
+# What `encode` does not compute; a call that asks for any of it gets the stock forward.
+STOCK_ONLY = ("inputs_embeds", "position_ids", "output_hidden_states", "output_attentions")
+
+
+@contextlib.contextmanager
+def quick_forward(model: Any) -> Iterator[None]:
+    """Within the block the encoder of `model` computes by `encode`, with the same results.
+
+    On two cores it trains 1.4 times as fast as the stock forward with autocast, and predicts 1.3
+    times as fast (docs/experiments.md). Nothing changes on a GPU, for encoders that are neither
+    BERT nor ModernBERT, with adapters, decoders or gradient checkpointing, and for single calls
+    that ask for more than the last hidden state.
+    """
+    body = getattr(model, "base_model", None)
+    if body is None or not _fits(body):
+        yield
+        return
+    stock, replaced = body.forward, body.__dict__.get("forward")
+
+    def forward(
+        input_ids: Any = None, attention_mask: Any = None, token_type_ids: Any = None, **more: Any
+    ) -> Any:
+        asks = any(more.get(name) is not None and more[name] is not False for name in STOCK_ONLY)
+        plain = input_ids is not None and (attention_mask is None or attention_mask.ndim == 2)
+        if asks or not plain or more.get("return_dict") is False:
+            given = {"attention_mask": attention_mask, "token_type_ids": token_type_ids}
+            given = {name: value for name, value in given.items() if value is not None}
+            return stock(input_ids, **given, **more)
+        return _forward(body, input_ids, attention_mask, token_type_ids)
+
+    body.forward = forward
+    try:
+        yield
+    finally:
+        if replaced is None:
+            del body.forward
+        else:  # by a caller around this one
+            body.forward = replaced
+
+
+def _fits(body: Any) -> bool:
+    config = getattr(body, "config", None)
+    own = all(type(m).__module__.startswith(("torch.", "transformers.")) for m in body.modules())
+    return (
+        type(body).__name__ in CLASSES
+        and body.device.type == "cpu"
+        and own  # an adapter's layer computes more than its weight says
+        and not getattr(config, "is_decoder", False)
+        and not getattr(body, "is_gradient_checkpointing", False)
+    )
+
+
+def _forward(
+    body: Any, ids_BL: Tensor, mask_BL: Tensor | None, types_BL: Tensor | None
+) -> BaseModelOutputWithPoolingAndCrossAttentions:
+    length = ids_BL.shape[1]
+    fill = (0, -length % LENGTHS)
+    mask_BL = torch.ones_like(ids_BL) if mask_BL is None else mask_BL.long()
+    ids_BL, mask_BL = pad(ids_BL, fill), pad(mask_BL, fill)
+    types_BL = None if types_BL is None else pad(types_BL, fill)
+    positions_BL = torch.arange(ids_BL.shape[1]).clamp(max=length - 1).expand_as(ids_BL)
+    dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else body.dtype
+    with torch.autocast("cpu", enabled=False):
+        packed = Packed(mask_BL, positions_BL, None, "blocked", dtype)
+        hidden_BLD = encode(body, ids_BL, packed, types_BL)[:, :length]
+    pooler = getattr(body, "pooler", None)
+    pooled_BD = pooler(hidden_BLD) if pooler is not None else None
+    return BaseModelOutputWithPoolingAndCrossAttentions(
+        last_hidden_state=hidden_BLD, pooler_output=pooled_BD
+    )

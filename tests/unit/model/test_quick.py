@@ -1,0 +1,114 @@
+"""A stock model within `quick_forward`: same results, and the stock forward where that must be."""
+
+import copy
+
+import pytest
+import torch
+from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification
+
+from bertops.model import quick
+from bertops.model.quick import quick_forward
+from tests.unit.encoders import save_encoder
+
+LENGTHS = (23, 17, 5)
+
+
+@pytest.fixture(params=["bert", "modernbert"])
+def model(request, tmp_path):
+    folder = save_encoder(tmp_path / "encoder", request.param)
+    torch.manual_seed(1)
+    return AutoModelForSequenceClassification.from_pretrained(folder, num_labels=3).eval()
+
+
+@pytest.fixture
+def inputs(model):
+    generator = torch.Generator().manual_seed(0)
+    mask = torch.tensor([[1] * n + [0] * (max(LENGTHS) - n) for n in LENGTHS])
+    ids = torch.randint(5, model.config.vocab_size, mask.shape, generator=generator) * mask
+    given = {"input_ids": ids, "attention_mask": mask}
+    if model.config.model_type == "bert":
+        given["token_type_ids"] = (torch.arange(ids.shape[1]) > 4).long().expand_as(ids) * mask
+    return given
+
+
+def count_calls(monkeypatch):
+    calls = []
+    inner = quick.encode
+    monkeypatch.setattr(quick, "encode", lambda *a, **k: calls.append(1) or inner(*a, **k))
+    return calls
+
+
+def test_logits_and_gradients_are_those_of_the_stock_forward(model, inputs, monkeypatch):
+    calls, twin = count_calls(monkeypatch), copy.deepcopy(model)
+    labels = torch.tensor([0, 1, 2])
+    expected = twin(**inputs, labels=labels)
+    expected.loss.backward()
+    with quick_forward(model):
+        found = model(**inputs, labels=labels)
+        found.loss.backward()
+    assert calls
+    torch.testing.assert_close(found.logits, expected.logits, rtol=1e-4, atol=1e-5)
+    for (name, one), other in zip(model.named_parameters(), twin.parameters(), strict=True):
+        if other.grad is None:
+            assert one.grad is None, name
+        else:
+            torch.testing.assert_close(one.grad, other.grad, rtol=1e-3, atol=1e-5, msg=name)
+
+
+def test_under_autocast_it_differs_by_rounding_alone(model, inputs):
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16), quick_forward(model):
+        found = model(**inputs).logits
+    with torch.no_grad():
+        expected = model(**inputs).logits
+    torch.testing.assert_close(found.float(), expected, rtol=0.1, atol=0.02)
+
+
+def test_afterwards_the_model_is_as_it_was(model, inputs, monkeypatch):
+    calls = count_calls(monkeypatch)
+    with quick_forward(model):
+        with quick_forward(model), torch.no_grad():
+            model(**inputs)
+        with torch.no_grad():
+            model(**inputs)  # still within the outer block
+    assert len(calls) == 2
+    assert "forward" not in vars(model.base_model)
+    with torch.no_grad():
+        model(**inputs)
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize("asked", [{"output_hidden_states": True}, {"output_attentions": True}])
+def test_who_asks_for_more_gets_the_stock_forward(model, inputs, monkeypatch, asked):
+    calls = count_calls(monkeypatch)
+    if "output_attentions" in asked:
+        model.set_attn_implementation("eager")
+    with quick_forward(model), torch.no_grad():
+        found = model(**inputs, **asked)
+    assert not calls
+    assert found.hidden_states or found.attentions
+
+
+def test_adapters_and_checkpointing_keep_the_stock_forward(tmp_path, inputs, model, monkeypatch):
+    from bertops.finetuning.lora import with_lora
+    from bertops.finetuning.params import LoraParams
+
+    calls = count_calls(monkeypatch)
+    checkpointed = copy.deepcopy(model)
+    checkpointed.gradient_checkpointing_enable()
+    for other in (checkpointed, with_lora(copy.deepcopy(model), LoraParams())):
+        with quick_forward(other), torch.no_grad():
+            other(**inputs)
+    assert not calls
+
+
+def test_rows_up_to_the_last_position_fit(tmp_path):
+    folder = save_encoder(tmp_path / "encoder", "bert")
+    model = AutoModelForMaskedLM.from_pretrained(
+        folder, max_position_embeddings=60, ignore_mismatched_sizes=True
+    ).eval()
+    ids = torch.full((1, 60), 7)
+    with torch.no_grad():
+        expected = model(ids).logits
+        with quick_forward(model):
+            found = model(ids).logits
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
