@@ -55,7 +55,7 @@ docs: $(VENV)/.test ## Write the reference pages anew from the code
 
 constraints: ## Renew constraints.txt from the lower bounds in pyproject.toml
 	@$(PYTHON) -m venv --clear build/constraints
-	@build/constraints/bin/python -m pip --disable-pip-version-check --quiet install -e '.[flows,quickstart,dev]'
+	@build/constraints/bin/python -m pip --disable-pip-version-check --quiet install -e '.[flows,quickstart,dev,services,chinese,web]'
 	@sed -n '/^#/p' constraints.txt > build/constraints.txt
 	@build/constraints/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' >> build/constraints.txt
 	@mv build/constraints.txt constraints.txt

@@ -52,6 +52,12 @@ VARIABLES = (
         "300",
         "How long the temporary server may take to start, in s.",
     ),
+    Variable(
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY",
+        "180",
+        "Seconds between a run's signs of life, 30 at least; `bertops deploy` has a run crashed "
+        "that misses three.",
+    ),
     Variable("PREFECT_SERVER_ANALYTICS_ENABLED", "false", "Prefect sends nothing anywhere."),
     Variable("DVC_NO_ANALYTICS", "1", "DVC sends nothing anywhere."),
     Variable("GX_ANALYTICS_ENABLED", "false", "Great Expectations sends nothing anywhere."),

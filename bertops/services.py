@@ -236,7 +236,19 @@ def _mlflow(folder: Path, ports: Ports, database: str, password: str) -> Service
 def _worker(folder: Path, environment: Mapping[str, str]) -> Service:
     return Service(
         "worker",
-        [sys.executable, "-m", "prefect", "worker", "start", "--pool", "cpu", "--type", "process"],
+        [
+            sys.executable,
+            "-m",
+            "prefect",
+            "worker",
+            "start",
+            "--pool",
+            "cpu",
+            "--type",
+            "process",
+            "--limit",
+            "1",
+        ],  # one writer in a checkout
         {**environment, "PREFECT_HOME": str(folder / "worker")},
     )
 

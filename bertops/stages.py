@@ -167,7 +167,8 @@ def tokenizer(params: Params, paths: Paths) -> Report:
     """Learn the WordPiece vocabulary."""
     from bertops.tokenizer.train import train_tokenizer
 
-    report = train_tokenizer(paths.corpus / "train", paths.tokenizer, params.tokenizer)
+    origin = _locate(params.tokenizer.init_from, paths)
+    report = train_tokenizer(paths.corpus / "train", paths.tokenizer, params.tokenizer, origin)
     return _write(paths, "tokenizer", report)
 
 
@@ -186,6 +187,9 @@ def pretrain(params: Params, paths: Paths) -> Report:
     from bertops.training.pretrain import pretrain
 
     inputs = {"tokens": paths.tokens, "tokenizer": paths.tokenizer}
+    origin = _locate(params.model.init_from, paths)
+    if origin is not None and Path(origin).is_relative_to(paths.root):
+        inputs["origin"] = Path(origin)
     with _tracked(paths, "pretraining", inputs, params.pretrain, paths.encoder) as tracker:
         report = pretrain(
             tokens=paths.tokens,
@@ -195,8 +199,19 @@ def pretrain(params: Params, paths: Paths) -> Report:
             params=params.pretrain,
             tracker=tracker,
             curve=paths.reports / "curves/pretrain.csv",
+            origin=origin,
         )
     return _write(paths, "pretrain", report)
+
+
+def _locate(init_from: str | None, paths: Paths) -> str | None:
+    """Directory or hub id behind an `init_from`, addresses of the registry included."""
+    if init_from is None:
+        return None
+    from bertops.asking import from_registry
+    from bertops.inference.origin import locate
+
+    return locate(init_from, lambda address: from_registry(address, paths.root))
 
 
 def finetune(params: Params, paths: Paths, name: str) -> Report:

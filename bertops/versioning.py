@@ -17,7 +17,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from ruamel.yaml import YAML
+
 from bertops.errors import BertopsError, UsageError
+from bertops.git import git
 from bertops.problems import read_yaml
 from bertops.storage import hash_file, read_json
 
@@ -40,14 +43,6 @@ class DvcError(BertopsError):
     def __init__(self, arguments: Sequence[str], output: str) -> None:
         self.arguments, self.output = tuple(arguments), output
         super().__init__(f"dvc {' '.join(arguments)} failed: {_first_error(output)}")
-
-
-class GitError(BertopsError):
-    """git refused what was asked of it."""
-
-    def __init__(self, arguments: Sequence[str], output: str) -> None:
-        self.arguments, self.output = tuple(arguments), output
-        super().__init__(f"git {' '.join(arguments[:2])} failed: {output.strip()}")
 
 
 class StageFailed(BertopsError):
@@ -173,40 +168,47 @@ def commit_lock(root: Path, prefix: str = "retrain") -> str | None:
     digest = lock_hash(root)
     if digest is None:
         return None
-    blob = _git(root, "hash-object", "-w", "dvc.lock")
-    if blob == _git(root, "rev-parse", "--quiet", "--verify", "HEAD:dvc.lock", ok=(0, 1)):
+    blob = git(root, "hash-object", "-w", "dvc.lock")
+    if blob == git(root, "rev-parse", "--quiet", "--verify", "HEAD:dvc.lock", ok=(0, 1)):
         return None
     branch = f"{prefix}/{digest[:12]}"
     with tempfile.TemporaryDirectory() as scratch:
         index = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
-        _git(root, "read-tree", "HEAD", env=index)
-        _git(root, "update-index", "--add", "--cacheinfo", f"100644,{blob},dvc.lock", env=index)
-        tree = _git(root, "write-tree", env=index)
+        git(root, "read-tree", "HEAD", env=index)
+        git(root, "update-index", "--add", "--cacheinfo", f"100644,{blob},dvc.lock", env=index)
+        tree = git(root, "write-tree", env=index)
     message = f"Retrain: dvc.lock {digest[:12]}"
-    commit = _git(root, "commit-tree", tree, "-p", "HEAD", "-m", message)
-    _git(root, "update-ref", f"refs/heads/{branch}", commit)
+    commit = git(root, "commit-tree", tree, "-p", "HEAD", "-m", message)
+    git(root, "update-ref", f"refs/heads/{branch}", commit)
     return branch
-
-
-def _git(
-    root: Path, *arguments: str, env: Mapping[str, str] | None = None, ok: tuple[int, ...] = (0,)
-) -> str:
-    """stdout of a git command."""
-    ran = subprocess.run(
-        ["git", *arguments],
-        cwd=root,
-        env={**os.environ, **(env or {})},
-        capture_output=True,
-        text=True,
-    )
-    if ran.returncode not in ok:
-        raise GitError(arguments, ran.stderr)
-    return ran.stdout.strip()
 
 
 def share_cache(checkout: Path, cache: Path) -> None:
     """Let another checkout use the cache at `cache`, and find what it already holds."""
     _output(checkout, ["cache", "dir", "--local", str(cache)])
+
+
+def adopt(root: Path, address: str, entry: Mapping[str, Any]) -> None:
+    """Take over what another machine made of a stage: its entry of dvc.lock, and its outputs.
+
+    Raises:
+        DvcError: the outputs are not on the remote.
+        StageFailed: they were made from other inputs than those that are here.
+    """
+    path = root / "dvc.lock"
+    before = path.read_bytes()
+    yaml = YAML()
+    kept = yaml.load(before)
+    kept["stages"][address] = dict(entry)
+    with path.open("wb") as file:
+        yaml.dump(kept, file)
+    try:
+        transfer(root, "pull", [address])
+        if why := status(root).get(address):
+            raise StageFailed(address, f"it was made from other inputs: {'; '.join(why)}", 1)
+    except BaseException:
+        path.write_bytes(before)
+        raise
 
 
 def read_output(root: Path, revision: str, path: Path) -> Any:
@@ -250,7 +252,7 @@ def _running(
     process = subprocess.Popen(
         [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments],
         cwd=root,
-        env={**_environment(), **extra},
+        env={**_environment(root), **extra},
         # What dvc tells of its work is progress, and progress belongs on stderr.
         stdout=pipe or STDERR,
         stderr=pipe,
@@ -264,10 +266,18 @@ def _running(
         raise
 
 
-def _environment() -> dict[str, str]:
-    """Ours, with the `bertops` command of this interpreter first on the path, and quiet."""
+def _environment(root: Path) -> dict[str, str]:
+    """Ours, with the `bertops` command of this interpreter first on the path, and quiet.
+
+    A checkout that brings the code of bertops runs its own: its commit names it.
+    """
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    return {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1"}
+    ours = {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1"}
+    if (root / "bertops/__init__.py").exists():
+        ours["PYTHONPATH"] = os.pathsep.join(
+            [str(root.resolve()), *filter(None, [os.environ.get("PYTHONPATH")])]
+        )
+    return ours
 
 
 def _stop_group(process: "subprocess.Popen[str]") -> None:

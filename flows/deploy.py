@@ -22,15 +22,15 @@ from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import EventTrigger, Posture
 from prefect.exceptions import ObjectNotFound
-from prefect.settings import PREFECT_API_URL
+from prefect.settings import PREFECT_API_URL, get_current_settings
 
 from bertops.errors import BertopsError, UsageError
 
 FILE = Path("flows/prefect.yaml")
 TAG = "bertops"
-HEARTBEAT_S = 180
-ZOMBIE_S = 3 * HEARTBEAT_S
-"""Silence after which a run counts as dead; a shorter window kills runs that are alive."""
+DEFAULT_HEARTBEAT_S = 180
+MISSED_HEARTBEATS = 3
+"""Signs of life in a row that a dead run misses; with fewer, runs that are alive are crashed."""
 ZOMBIES = "bertops: crash runs whose worker is gone"
 
 
@@ -132,6 +132,7 @@ def _remove_schedules(
 
 def _zombie_automation() -> None:
     """Crash a run that was heard of and then fell silent; made once, renewed afterwards."""
+    heartbeat_s = get_current_settings().flows.heartbeat_frequency or DEFAULT_HEARTBEAT_S
     automation = Automation(
         name=ZOMBIES,
         trigger=EventTrigger(
@@ -147,7 +148,7 @@ def _zombie_automation() -> None:
             for_each={"prefect.resource.id"},
             posture=Posture.Proactive,
             threshold=1,
-            within=timedelta(seconds=ZOMBIE_S),
+            within=timedelta(seconds=MISSED_HEARTBEATS * heartbeat_s),
         ),
         actions=[ChangeFlowRunState(state=StateType.CRASHED, message="its worker is gone")],
     )

@@ -15,6 +15,7 @@ from bertops.paths import Paths
 from bertops.registry.decide import Decision
 from bertops.registry.register import Registered
 from bertops.release import Release
+from flows.handoff import hand_over
 from flows.tasks import StageResult, reproduce, say
 
 PRICE = "BERTOPS_PRICE_PER_HOUR"
@@ -44,10 +45,15 @@ class PipelineReport:
 
 
 @flow(name="pipeline")
-def pipeline(root: Path = Path()) -> PipelineReport:
-    """Bring every stage up to date, then register and promote what it made."""
+def pipeline(root: Path = Path(), elsewhere: dict[str, str] | None = None) -> PipelineReport:
+    """Bring every stage up to date, then register and promote what it made.
+
+    Args:
+        elsewhere: which stages run on other machines: {"pretrain": "stage/stage-gpu"}, a stage of
+            dvc.yaml and the deployment of the flow `stage` that it is handed to.
+    """
     root = root.resolve()
-    results = bring_up_to_date(root)
+    results = bring_up_to_date(root, elsewhere=elsewhere)
     registered = register(root)
     releases = promote(root, registered, gate(root, registered))
     report(root, releases)
@@ -55,11 +61,14 @@ def pipeline(root: Path = Path()) -> PipelineReport:
     return PipelineReport(tuple(results), releases)
 
 
-def bring_up_to_date(root: Path, until: str | None = None) -> list[StageResult]:
+def bring_up_to_date(
+    root: Path, until: str | None = None, elsewhere: dict[str, str] | None = None
+) -> list[StageResult]:
     """Run the stages in the order of dvc.yaml; ends by asking DVC whether all is up to date.
 
     Args:
         until: name of the last stage to run; all when left out.
+        elsewhere: deployments by the names of stages that they take over.
 
     Raises:
         StageFailed: a stage failed; those before it are done and need not run again.
@@ -72,7 +81,10 @@ def bring_up_to_date(root: Path, until: str | None = None) -> list[StageResult]:
     for stage in plan.stages:
         fed = any(other.address in moved for other in plan.upstream(stage))
         needed = fed or stage.address in stale or stage.address not in locked
-        results.append(reproduce(root, stage.address, stage.label, needed=needed))
+        if needed and (deployment := (elsewhere or {}).get(stage.name)):
+            results.append(hand_over(root, stage.address, stage.label, deployment))
+        else:
+            results.append(reproduce(root, stage.address, stage.label, needed=needed))
         if results[-1].outcome != "up to date":
             moved.add(stage.address)
         if stage.name == until:

@@ -29,21 +29,24 @@ class RetrainReport:
 
 
 @flow(name="retrain")
-def retrain(root: Path = Path(), publish: bool = True) -> RetrainReport:
+def retrain(
+    root: Path = Path(), publish: bool = True, elsewhere: dict[str, str] | None = None
+) -> RetrainReport:
     """Bring the data up to date, and train on it if it is new and passes its gates.
 
     Args:
         publish: put the new dvc.lock on a branch of its own, and push what was made when a DVC
             remote is set.
+        elsewhere: which stages run on other machines, as in `pipeline`.
     """
     root = root.resolve()
-    report = _retrain(root, publish)
+    report = _retrain(root, publish, elsewhere)
     notify(f"retrain: {report.outcome}", report.why)
     say(f"retrain: {report.outcome}: {report.why}")
     return report
 
 
-def _retrain(root: Path, publish: bool) -> RetrainReport:
+def _retrain(root: Path, publish: bool, elsewhere: dict[str, str] | None) -> RetrainReport:
     news = what_is_new(root)
     if not news:
         return RetrainReport("nothing new", "every stage is up to date with its inputs")
@@ -51,7 +54,7 @@ def _retrain(root: Path, publish: bool) -> RetrainReport:
         bring_up_to_date(root, until=LAST_GATE)
     except versioning.StageFailed as failure:
         return RetrainReport("data refused", str(failure))
-    report = pipeline(root)
+    report = pipeline(root, elsewhere)
     branch = keep(root) if publish else None
     return RetrainReport("trained", "; ".join(news), report, branch)
 

@@ -70,7 +70,7 @@ def compare(
         return
     rows = [(found.first, found.first_value), (found.second, found.second_value)]
     print(table([who, f"{found.score} {value:.4f}"] for who, value in rows))
-    print(explain(found, what=f"version {first} is better"))
+    print(explain(found, f"version {first} is better", f"version {first} is worse"))
     if found.mcnemar:
         m = found.mcnemar
         print(

@@ -165,11 +165,12 @@ def mcnemar(first: Answers, second: Answers) -> McNemar:
     return McNemar(only_first, only_second, float(p_value))
 
 
-def explain(comparison: Comparison, *, what: str) -> str:
+def explain(comparison: Comparison, what: str, otherwise: str) -> str:
     """The comparison as a sentence: "pretraining pays: +1.8 points [0.4, 3.1]".
 
     Args:
         what: the claim that a verdict of "better" confirms.
+        otherwise: what "worse" shows instead.
     """
     c = comparison
     difference, low, high, detectable = (
@@ -179,7 +180,7 @@ def explain(comparison: Comparison, *, what: str) -> str:
     smallest = f"smallest effect this test can find: {detectable:.1f} points"
     return {
         "better": f"{what}: {numbers}",
-        "worse": f"the opposite of '{what}': {numbers}",
+        "worse": f"{otherwise}: {numbers}",
         "not worse": f"not '{what}', but no loss: {numbers}; {smallest}",
         "inconclusive": f"not yet '{what}': inconclusive, {numbers}; {smallest}",
     }[c.verdict]

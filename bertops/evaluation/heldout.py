@@ -24,6 +24,11 @@ from bertops.progress import progress
 from bertops.runtime import device
 
 MEDIUM_TOKENS, LONG_TOKENS = 128, 512
+LENGTH_NAMES = (
+    f"under {MEDIUM_TOKENS} tokens",
+    f"{MEDIUM_TOKENS} to {LONG_TOKENS - 1} tokens",
+    f"{LONG_TOKENS} tokens or more",
+)
 
 
 class NothingHeldOut(BertopsError):
@@ -114,7 +119,7 @@ def measure_heldout(
         mask_rate=params.mask_rate,
         all=over(tokens > 0),
         by_source={name: over(sources == name) for name in _named(sources, tokens)},
-        by_length={name: over(lengths == name) for name in _named(lengths, tokens)},
+        by_length={name: over(lengths == name) for name in LENGTH_NAMES if name in lengths},
     )
 
 
@@ -134,9 +139,7 @@ def _named(names: NDArray[np.str_], tokens: NDArray) -> list[str]:
 
 
 def _length_name(tokens: float) -> str:
-    if tokens < MEDIUM_TOKENS:
-        return f"under {MEDIUM_TOKENS} tokens"
-    return f"{MEDIUM_TOKENS} to {LONG_TOKENS}" if tokens < LONG_TOKENS else f"{LONG_TOKENS} or more"
+    return LENGTH_NAMES[(tokens >= MEDIUM_TOKENS) + (tokens >= LONG_TOKENS)]
 
 
 def _pieces(

@@ -24,9 +24,9 @@ from bertops.evaluation.slices import Slice, slice_gaps
 CANDIDATE = "pretrained"
 NO_SEED = -1
 CLAIMS = {
-    "control": "pretraining pays",
-    "tfidf": "beats TF-IDF + linear model",
-    "majority": "beats the majority class",
+    "control": ("pretraining pays", "pretraining does not pay"),
+    "tfidf": ("beats TF-IDF + linear model", "does not reach TF-IDF + linear model"),
+    "majority": ("beats the majority class", "does not reach the majority class"),
 }
 
 
@@ -39,9 +39,10 @@ def floor_model(models: Sequence[str]) -> str | None:
     return next((name for name in FLOORS if name in models), None)
 
 
-def claim(baseline: str) -> str:
-    """What a verdict of "better" than a baseline means."""
-    return CLAIMS.get(baseline, f"beats {baseline.replace('_', ' ')}")
+def claims(baseline: str) -> tuple[str, str]:
+    """What the verdicts "better" and "worse" than a baseline mean."""
+    name = baseline.replace("_", " ")
+    return CLAIMS.get(baseline, (f"beats {name}", f"does not reach {name}"))
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,7 @@ def evaluate_task(
             for measured in measure(list(models.values()), scores, params.compare)
         ),
         comparisons=comparisons,
-        findings={c.second: explain(c, what=claim(c.second)) for c in comparisons["test"]},
+        findings={c.second: explain(c, *claims(c.second)) for c in comparisons["test"]},
         confusion={s: confusion_matrix(a).tolist() for s, a in shipped.items() if classified},
         slices=tuple(
             slice_gaps(shipped["test"], params.slices, params.compare) if classified else ()

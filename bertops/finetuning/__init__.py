@@ -4,7 +4,6 @@
     formats.py      CSV, TSV, JSONL, Parquet → rows with their place
     data.py         rows → checked, deduplicated splits in Parquet
     kinds/          one class for each kind of task: reading, targets, gold values, baseline
-    start.py        where a task starts from
     trainer.py      one run: HF Trainer as the loop, the best epoch kept by the task's metric
     pool.py         runs side by side, one thread each
     lora.py         adapters in place of the encoder's weights

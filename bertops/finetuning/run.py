@@ -15,8 +15,8 @@ from bertops.finetuning.bench import Bench, Scores, open_bench
 from bertops.finetuning.params import FinetuningParams, TaskParams
 from bertops.finetuning.pool import open_pool
 from bertops.finetuning.predictions import prediction_rows, write_predictions
-from bertops.finetuning.start import starting_point
 from bertops.inference.load import Resolver
+from bertops.inference.origin import locate
 from bertops.progress import progress
 from bertops.storage import hash_tree, remove, write_whole
 from bertops.tracker import NullTracker, Tracker
@@ -95,7 +95,7 @@ def finetune_task(
     """
     params = params.for_task(task)
     tracker = tracker or NullTracker()
-    encoder = starting_point(task.init_from, Path(encoder), resolve)
+    encoder = locate(task.init_from or str(encoder), resolve)
     bench = open_bench(task, data, encoder, params)
     folder = work / _key(task, data, encoder, params)
     runs, tried, rates = _run_all(bench, folder, tracker)

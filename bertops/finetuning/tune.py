@@ -12,9 +12,9 @@ from bertops.extras import require
 from bertops.finetuning.attempt import finite_score
 from bertops.finetuning.bench import Bench, open_bench
 from bertops.finetuning.params import FinetuningParams, TaskParams
-from bertops.finetuning.start import starting_point
 from bertops.finetuning.trainer import RunDiverged, train
 from bertops.inference.load import Resolver
+from bertops.inference.origin import locate
 from bertops.progress import progress
 from bertops.tracker import NullTracker, Tracker
 
@@ -90,7 +90,7 @@ def tune_task(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study.parent.mkdir(parents=True, exist_ok=True)
     params = params.for_task(task)
-    start = starting_point(task.init_from, encoder, resolve)
+    start = locate(task.init_from or str(encoder), resolve)
     bench = open_bench(task, data, start, params, SEARCHED_SPLITS)
     found = optuna.create_study(
         study_name=task.name,

@@ -2,6 +2,7 @@
 
     card.py        what a fine-tuned directory says about itself (bertops.json)
     load.py        directory, hub id or models:/name@alias → model + tokenizer, checked
+    origin.py      what an `init_from` names → directory or hub id
     markup.py      HTML out of texts
     encode.py      texts → token ids: cut, head and tail, or windows
     forward.py     token ids → outputs, in batches of similar length

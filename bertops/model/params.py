@@ -41,7 +41,8 @@ class ModelParams(Section):
     init_from: str | None = Field(
         None,
         description="Carry on from this model instead of fresh weights: a directory, a hub name, "
-        "or models:/name@alias. Sizes then come from it.",
+        "package:NAME/FOLDER, or models:/name/version. Sizes then come from it. DVC does not see "
+        "an alias move, so name a version where that matters.",
     )
     preset: Preset | None = Field(None, description="Sizes by name; explicit sizes win over it.")
     layers: int | None = Field(None, ge=1, description="Encoder layers.")

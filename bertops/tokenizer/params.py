@@ -10,7 +10,8 @@ class TokenizerParams(Section):
 
     init_from: str | None = Field(
         None,
-        description="Use the tokenizer of this directory or hub name instead of learning one.",
+        description="Use this tokenizer instead of learning one: a directory, a hub name, "
+        "package:NAME/FOLDER or models:/name/version.",
     )
     vocab_size: int = Field(
         6144, ge=100, le=2**20, description="Entries, the five special tokens included."

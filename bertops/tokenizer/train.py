@@ -51,12 +51,15 @@ class CorpusTooSmall(BertopsError):
         )
 
 
-def train_tokenizer(corpus: Path, target: Path, params: TokenizerParams) -> TokenizerReport:
+def train_tokenizer(
+    corpus: Path, target: Path, params: TokenizerParams, origin: str | None = None
+) -> TokenizerReport:
     """Learn a vocabulary from the documents of `corpus` and save it to `target`.
 
     Args:
         corpus: a directory of part-*.parquet with a column `text`.
         target: directory to write, in Hugging Face form (tokenizer.json, tokenizer_config.json).
+        origin: where `params.init_from` was found, when it names no directory or hub id itself.
 
     Raises:
         NoDocuments: the corpus holds no text.
@@ -65,8 +68,9 @@ def train_tokenizer(corpus: Path, target: Path, params: TokenizerParams) -> Toke
 
     Source: Devlin et al. 2019, "BERT", section 3 (WordPiece); Schuster & Nakajima 2012.
     """
-    if params.init_from is not None:
-        return _adopt_tokenizer(corpus, target, params.init_from)
+    origin = origin or params.init_from
+    if origin is not None:
+        return _adopt_tokenizer(corpus, target, origin)
     documents, characters = _count_characters(corpus, params)
     alphabet = choose_alphabet(characters, params.character_coverage)
     texts = progress(

@@ -6,77 +6,18 @@ Real processes on loopback: PostgreSQL where installed, Prefect, MLflow, a worke
 import os
 import re
 import signal
-import socket
-import subprocess
-import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
 from bertops import services, versioning
-from tests.toy import bertops, environment, toy_project
+from tests.services.ask import flow_runs, prefect, wait_for
+from tests.toy import bertops
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(1800)]
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A toy project with its servers and a worker, deployed."""
-    folder = toy_project(tmp_path_factory.mktemp("topology"))
-    for place in (folder, folder.parent, folder.parent.parent):
-        place.chmod(0o711)  # PostgreSQL runs as another user and passes through
-    ports = services.Ports(free_port(), free_port(), free_port())
-    os.environ.update(environment(folder))
-    try:
-        os.environ.update(services.up(folder, ports))
-        deployed = bertops(folder, "deploy")
-        assert deployed.returncode == 0, deployed.stderr
-        yield folder
-    finally:
-        services.down(folder)
-
-
-def prefect(project: Path, *arguments: str) -> str:
-    ran = subprocess.run(
-        [sys.executable, "-m", "prefect", *arguments],
-        cwd=project, env={**os.environ, "NO_COLOR": "1"}, capture_output=True, text=True,
-    )  # fmt: skip
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    return ran.stdout
-
-
-def flow_runs(name: str) -> list[Any]:
-    """Runs of one flow, newest first."""
-    from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import FlowFilter, FlowFilterName
-    from prefect.client.schemas.sorting import FlowRunSort
-
-    with get_client(sync_client=True) as client:
-        return client.read_flow_runs(
-            flow_filter=FlowFilter(name=FlowFilterName(any_=[name])),
-            sort=FlowRunSort.EXPECTED_START_TIME_DESC,
-        )
-
-
-def wait_for(what: Callable[[], Any], seconds: float) -> Any:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := what():
-            return found
-        time.sleep(1)
-    raise AssertionError(f"did not happen within {seconds} s")
 
 
 def test_all_of_it_runs(project: Path):

@@ -103,7 +103,7 @@ def line_chart(
         axes.set_xlabel(x_axis)
         axes.set_ylabel(y_axis)
         axes.grid(axis="x", visible=False)
-        axes.legend(loc="upper right", labelcolor=INK, bbox_to_anchor=(1, 0.93))
+        axes.legend(loc="lower right", labelcolor=INK, bbox_to_anchor=(1, 1), ncols=len(lines))
         text = "; ".join(f"{name} from {y[0]:.2f} to {y[-1]:.2f}" for name, _, y in lines)
         return _svg(figure, title, text)
 

@@ -63,7 +63,7 @@ def _figure(value: Any) -> str:
     """A gate's number or word; a dash for none."""
     if value is None:
         return "–"
-    return f"{value:.4g}" if isinstance(value, float) else str(value).replace("_", " ")
+    return f"{value:.3f}" if isinstance(value, float) else str(value).replace("_", " ")
 
 
 def _name(model: str) -> str:

@@ -108,9 +108,12 @@ def test_the_sentence_has_the_numbers(guess: Guess, params: CompareParams) -> No
         compare([guess("a", 0.8)], [guess("b", 0.8)], ACCURACY, params),
         verdict="better", difference=0.018, low=0.004, high=0.031,
     )  # fmt: skip
-    assert explain(found, what="pretraining pays") == "pretraining pays: +1.8 points [0.4, 3.1]"
+    said = ("pretraining pays", "pretraining does not pay")
+    assert explain(found, *said) == "pretraining pays: +1.8 points [0.4, 3.1]"
+    worse = dataclasses.replace(found, verdict="worse", difference=-0.018, low=-0.031, high=-0.004)
+    assert explain(worse, *said) == "pretraining does not pay: -1.8 points [-3.1, -0.4]"
     open_one = dataclasses.replace(found, verdict="inconclusive", low=-0.004, detectable=0.02)
-    assert explain(open_one, what="pretraining pays") == (
+    assert explain(open_one, *said) == (
         "not yet 'pretraining pays': inconclusive, +1.8 points [-0.4, 3.1]; "
         "smallest effect this test can find: 2.0 points"
     )

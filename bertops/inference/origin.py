@@ -1,4 +1,4 @@
-"""Where a task starts from: our encoder, or what `init_from` names."""
+"""What `init_from` names, wherever in params.yaml it stands: model or tokenizer to start from."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,26 +9,24 @@ from bertops.inference.load import Resolver, check_files
 _PACKAGE = "package:"
 
 
-def starting_point(init_from: str | None, encoder: Path, resolve: Resolver | None = None) -> str:
-    """Directory or hub id to start from.
+def locate(init_from: str, resolve: Resolver | None = None) -> str:
+    """Directory or hub id behind an `init_from`.
 
     Args:
-        init_from: None for `encoder`; a directory; `package:NAME/FOLDER` for a folder that an
-            installed package carries; `models:/name@alias`, for `resolve`; else a hub id.
+        init_from: a directory; `package:NAME/FOLDER` for a folder that an installed package
+            carries; `models:/name@alias` or `models:/name/version`, for `resolve`; else a hub id.
 
     Raises:
         UsageError: no such package or folder, or no resolver for a registry address.
         ModelRefused: the directory holds pickles or asks for remote code.
     """
-    found = _find(init_from, encoder, resolve)
+    found = _find(init_from, resolve)
     if Path(found).is_dir():
         check_files(Path(found))
     return found
 
 
-def _find(init_from: str | None, encoder: Path, resolve: Resolver | None) -> str:
-    if init_from is None:
-        return str(encoder)
+def _find(init_from: str, resolve: Resolver | None) -> str:
     if init_from.startswith(_PACKAGE):
         return str(_in_package(init_from))
     if init_from.startswith("models:/"):

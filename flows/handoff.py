@@ -1,0 +1,96 @@
+"""Hand a stage to a worker on another machine, as a flow run of its own.
+
+Inputs and outputs travel through the DVC remote. What was made is told by the stage's entry of
+dvc.lock, which the worker leaves with its run; nothing is committed or pushed by git.
+"""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from prefect import flow, task
+from prefect.artifacts import Artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    ArtifactFilterType,
+)
+from prefect.deployments import run_deployment
+
+from bertops import git, graph, versioning
+from bertops.errors import UsageError
+from bertops.storage import write_text
+from flows.tasks import StageResult, say
+
+LOCK_ENTRY = "dvc-lock-entry"
+"""Type of the artifact that a worker leaves."""
+
+
+@flow(name="stage")
+def stage(address: str, commit: str, lock: str, root: Path = Path()) -> None:
+    """Run one stage here for somebody else: restore its inputs, run it, push what it made.
+
+    A run that was killed carries on from its checkpoint when it is tried again on this machine.
+
+    Args:
+        address: what DVC calls the stage.
+        commit: of the code and parameters; checked out under .bertops/checkouts.
+        lock: dvc.lock of whoever asks: it names the inputs.
+    """
+    checkout = git.check_out(root.resolve(), commit)
+    write_text(checkout / "dvc.lock", lock)
+    plan = graph.read(checkout)
+    asked = plan.stage(address)
+    versioning.transfer(checkout, "pull", [one.address for one in plan.upstream(asked)])
+    outcome = versioning.reproduce(checkout, address, asked.label)
+    versioning.transfer(checkout, "push", [address])
+    say(f"{asked.label}: {outcome} at {commit[:12]}")
+    Artifact(type=LOCK_ENTRY, data=json.dumps(versioning.locked(checkout)[address])).create()
+
+
+@task(name="hand over", task_run_name="{label}", cache_policy=NO_CACHE)
+def hand_over(root: Path, address: str, label: str, deployment: str) -> StageResult:
+    """Have a deployment of `stage` bring one stage up to date, and take over what it made.
+
+    Raises:
+        UsageError: code or parameters are not committed, so no other machine can have them.
+        StageFailed: the run elsewhere did not complete.
+    """
+    began = time.monotonic()
+
+    def result(outcome: versioning.Outcome) -> StageResult:
+        say(f"{label}: {outcome}, by {deployment}")
+        return StageResult(label, outcome, time.monotonic() - began)
+
+    if address in versioning.locked(root) and address not in versioning.status(root):
+        return result("up to date")
+    if changes := [name for name in git.changed_files(root) if name != "dvc.lock"]:
+        raise UsageError(
+            f"{label} is to run elsewhere ({deployment}), and {', '.join(changes[:3])} differ from "
+            "the last commit, which is all that another machine can have: commit and push them"
+        )
+    say(f"{label} ... by {deployment}")
+    plan = graph.read(root)
+    versioning.transfer(root, "push", [one.address for one in plan.upstream(plan.stage(address))])
+    lock = (root / "dvc.lock").read_text(encoding="utf-8")
+    parameters = {"address": address, "commit": git.head(root), "lock": lock}
+    run: Any = run_deployment(deployment, parameters=parameters, timeout=None)
+    if not run.state.is_completed():
+        raise versioning.StageFailed(label, f"by {deployment}: {run.state.message}", 1)
+    versioning.adopt(root, address, _lock_entry(run.id))
+    return result("ran")
+
+
+def _lock_entry(run_id: UUID) -> Any:
+    """What the run left of its dvc.lock."""
+    wanted = ArtifactFilter(
+        flow_run_id=ArtifactFilterFlowRunId(any_=[run_id]),
+        type=ArtifactFilterType(any_=[LOCK_ENTRY]),
+    )
+    with get_client(sync_client=True) as client:
+        (found,) = client.read_artifacts(artifact_filter=wanted)
+    return json.loads(str(found.data))

@@ -1,0 +1,60 @@
+"""Questions to the servers of a topology, and waiting for what they do."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def free_port() -> int:
+    """A port that nobody listens on at the moment."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def prefect(project: Path, *arguments: str) -> str:
+    ran = subprocess.run(
+        [sys.executable, "-m", "prefect", *arguments],
+        cwd=project, env={**os.environ, "NO_COLOR": "1"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
+
+
+def flow_runs(name: str) -> list[Any]:
+    """Runs of one flow, newest first."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowFilter, FlowFilterName
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    with get_client(sync_client=True) as client:
+        return client.read_flow_runs(
+            flow_filter=FlowFilter(name=FlowFilterName(any_=[name])),
+            sort=FlowRunSort.EXPECTED_START_TIME_DESC,
+        )
+
+
+def wait_for(what: Callable[[], Any], seconds: float) -> Any:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := what():
+            return found
+        time.sleep(1)
+    raise AssertionError(f"did not happen within {seconds} s")
+
+
+def train_losses(experiment: str) -> list[list[tuple[int, float]]]:
+    """Steps and losses of every run of an experiment in MLflow, in the order they were kept."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient()
+    found = client.get_experiment_by_name(experiment)
+    assert found is not None, experiment
+    runs = client.search_runs([found.experiment_id])
+    histories = (client.get_metric_history(run.info.run_id, "loss") for run in runs)
+    return [[(m.step, m.value) for m in history] for history in histories]
