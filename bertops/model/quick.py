@@ -66,8 +66,14 @@ def _fits(body: Any) -> bool:
         and body.device.type == "cpu"
         and own  # an adapter's layer computes more than its weight says
         and not getattr(config, "is_decoder", False)
-        and not getattr(body, "is_gradient_checkpointing", False)
+        and not _checkpoints_activations(body)
     )
+
+
+def _checkpoints_activations(body: Any) -> bool:
+    """Whether layers are computed again in the backward pass; transformers renames the flag."""
+    names = ("is_activation_checkpointing", "is_gradient_checkpointing")
+    return bool(next((getattr(body, name) for name in names if hasattr(type(body), name)), False))
 
 
 def _forward(

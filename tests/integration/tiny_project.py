@@ -111,7 +111,6 @@ def predictions(test: pl.DataFrame, answers: list[dict[str, Any]]) -> pl.DataFra
             {
                 "model": model,
                 "seed": 0 if model == "majority" else 1,
-                "index": index,
                 "split": "test",
                 "document_id": test["document_id"][index],
                 "length": len(test["text"][index]),
