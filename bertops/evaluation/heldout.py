@@ -119,7 +119,9 @@ def measure_heldout(
         mask_rate=params.mask_rate,
         all=over(tokens > 0),
         by_source={name: over(sources == name) for name in _named(sources, tokens)},
-        by_length={name: over(lengths == name) for name in LENGTH_NAMES if name in lengths},
+        by_length={
+            name: over(lengths == name) for name in LENGTH_NAMES if name in lengths[tokens > 0]
+        },
     )
 
 
@@ -139,7 +141,7 @@ def _named(names: NDArray[np.str_], tokens: NDArray) -> list[str]:
 
 
 def _length_name(tokens: float) -> str:
-    return LENGTH_NAMES[(tokens >= MEDIUM_TOKENS) + (tokens >= LONG_TOKENS)]
+    return LENGTH_NAMES[int(tokens >= MEDIUM_TOKENS) + int(tokens >= LONG_TOKENS)]
 
 
 def _pieces(
