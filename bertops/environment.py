@@ -24,6 +24,7 @@ VARIABLES = (
     ),
     Variable("BERTOPS_SIGNING_KEY", "unsigned", "Private key that signs registered versions."),
     Variable("BERTOPS_ENDING_FILE", "", "Set by bertops for the stages it runs through dvc."),
+    Variable("PYTHONPATH", "", "Searched after the checkout's own code when a stage runs."),
     Variable(
         "MLFLOW_TRACKING_URI",
         "sqlite in .bertops/mlflow",

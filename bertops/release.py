@@ -9,7 +9,7 @@ stage; every step may be repeated, and the second time nothing changes.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bertops.errors import GateRefused
 from bertops.evaluation.report.card import write_card
@@ -20,7 +20,7 @@ from bertops.registry.client import Registry, VersionMissing
 from bertops.registry.decide import Decision, decide
 from bertops.registry.gates import Evidence, GateResult
 from bertops.registry.params import Mode
-from bertops.registry.promote import Promotion, promote
+from bertops.registry.promote import Promotion, gates_passed, promote
 from bertops.registry.register import Facts, Registered, register
 from bertops.registry.signing import signing_key
 from bertops.stages import report_inputs
@@ -30,6 +30,10 @@ from bertops.tracking.store import open_store
 
 ENCODER = "encoder"
 """Registered name of the pretrained encoder."""
+
+
+Standing = Literal["promoted", "champion", "refused", "waiting"]
+"""`champion` was promoted before; `waiting` passed, and the mode of the registry keeps it back."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +46,20 @@ class Release:
     """False when the same thing was registered before."""
     champion: int | None
     """The version in use before."""
-    promoted: bool
-    refused: bool
+    standing: Standing
     sentence: str
     gates: tuple[GateResult, ...]
+    """What they said; of the champion, what they said when it was promoted."""
+
+    @property
+    def promoted(self) -> bool:
+        """Whether it became the champion now."""
+        return self.standing == "promoted"
+
+    @property
+    def refused(self) -> bool:
+        """Whether a gate said no."""
+        return self.standing == "refused"
 
     def verdict(self) -> dict[str, Any]:
         """The same for the report, which opens with it."""
@@ -53,7 +67,7 @@ class Release:
             "task": self.model,
             "version": self.version,
             "against": self.champion,
-            "promoted": self.promoted,
+            "standing": self.standing,
             "sentence": self.sentence,
             "gates": [
                 gate.to_dict() | {"name": gate.gate, "reason": gate.said} for gate in self.gates
@@ -163,14 +177,20 @@ def promote_all(
     releases = []
     for found, decision in zip(registered, ready, strict=True):
         base = Release(
-            found.name, found.version, found.created, decision.champion, False, False, "",
+            found.name, found.version, found.created, decision.champion, "waiting", "",
             decision.gates,
         )  # fmt: skip
         try:
             done = promote(registry, decision, params.registry)
-            releases.append(replace(base, promoted=done.changed, sentence=done.sentence))
         except GateRefused as refusal:
-            releases.append(replace(base, refused=True, sentence=str(refusal)))
+            releases.append(replace(base, standing="refused", sentence=str(refusal)))
+            continue
+        if decision.champion is not None and decision.already:
+            gates = gates_passed(registry, found.name, decision.champion)
+            base = replace(base, standing="champion", gates=gates)
+        elif done.changed:
+            base = replace(base, standing="promoted")
+        releases.append(replace(base, sentence=done.sentence))
     return tuple(releases)
 
 

@@ -5,7 +5,7 @@ proof is asked for, and a gate that crashes all refuse.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from bertops.evaluation.bias import GroupGap
@@ -66,6 +66,12 @@ class GateResult:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, with the remedy."""
         return asdict(self) | {"remedy": self.remedy}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "GateResult":
+        """What `to_dict` gave, as it stands in the history."""
+        known: dict[str, Any] = {field.name: values.get(field.name) for field in fields(cls)}
+        return cls(**known)
 
 
 Gate = Callable[[Evidence, GateParams], GateResult]

@@ -209,6 +209,14 @@ def history(ledger: Ledger, name: str) -> list[Entry]:
     return list(read_state(ledger, name).accepted)
 
 
+def gates_passed(ledger: Ledger, name: str, version: int) -> tuple[GateResult, ...]:
+    """What the gates said when a version was promoted last; nothing for one that never was."""
+    for entry in reversed(history(ledger, name)):
+        if entry.event.kind == "promoted" and entry.event.to_version == version:
+            return tuple(map(GateResult.from_dict, entry.event.gates))
+    return ()
+
+
 def lost(ledger: Ledger, name: str) -> int:
     """How many attempts to change a name lost a race."""
     return len(read_state(ledger, name).void)

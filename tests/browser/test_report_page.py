@@ -22,7 +22,7 @@ VERDICT = {
     "task": "sentiment",
     "version": 4,
     "against": 3,
-    "promoted": False,
+    "standing": "refused",
     "sentence": "sentiment version 4 was not promoted: 1 of 2 gates said no",
     "gates": [
         {
@@ -83,7 +83,8 @@ def test_it_asks_for_nothing_and_complains_of_nothing(browser: Any, page_file: P
 def test_it_opens_with_the_verdict(browser: Any, page_file: Path) -> None:
     page, _, _ = open_page(browser, page_file)
     assert page.locator("h1").count() == 1
-    assert page.locator("h1").inner_text() == VERDICT["sentence"]
+    assert page.locator("h1").inner_text() == "Refused"
+    assert page.locator(".verdict").inner_text().endswith(VERDICT["sentence"])
     assert page.locator("h1").bounding_box()["y"] < 120
     assert page.get_by_role("table", name="Gates").locator("tbody tr").count() == 2
 
