@@ -175,8 +175,10 @@ def damaged(demo: Path, task: str) -> Iterator[tuple[float, Path, str]]:
         write_answers(kept, model, exam)
         answers = read_answers(kept, f"noise {noise:.3f}", exam)
         found = compare([answers], [exam.shipped], exam.score, rules)
+        back = compare([exam.shipped], [answers], exam.score, rules)  # asks for more: for power
+        clear = found.verdict != "worse" or back.verdict == "better"
         say(f"   noise {noise:.3f}: {found.score} {found.first_value:.3f}, {found.verdict}")
-        yield noise, model, found.verdict
+        yield noise, model, found.verdict if clear else "worse, not clearly"
 
 
 def add_noise(model: Path, target: Path, noise: float, seed: int) -> None:
