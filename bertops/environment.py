@@ -59,6 +59,11 @@ VARIABLES = (
         "Seconds between a run's signs of life, 30 at least; `bertops deploy` has a run crashed "
         "that misses three.",
     ),
+    Variable(
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE",
+        "on disk for the servers that bertops starts",
+        "Module that keeps the slots of running flows when the server restarts.",
+    ),
     Variable("PREFECT_SERVER_ANALYTICS_ENABLED", "false", "Prefect sends nothing anywhere."),
     Variable("DVC_NO_ANALYTICS", "1", "DVC sends nothing anywhere."),
     Variable("GX_ANALYTICS_ENABLED", "false", "Great Expectations sends nothing anywhere."),

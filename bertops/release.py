@@ -99,7 +99,8 @@ def register_all(params: Params, paths: Paths, registry: Registry) -> tuple[Regi
         numbers = metrics["heldout" if name == ENCODER else name]
         facts = Facts(
             lineage=lineage,
-            metrics={key: value for key, value in numbers.items() if value is not None},
+            # The training run has metrics of its own, such as `loss` by step.
+            metrics={f"evaluation.{key}": v for key, v in numbers.items() if v is not None},
             tags=_intervals(numbers),
             files={
                 "README.md": card,

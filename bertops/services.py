@@ -22,6 +22,7 @@ import psutil
 from bertops.errors import BertopsError
 from bertops.storage import read_json, write_json, write_text
 
+LEASES = "prefect.server.concurrency.lease_storage.filesystem"
 START_S = 300.0
 STOP_S = 60.0
 
@@ -203,6 +204,9 @@ def _prefect(folder: Path, ports: Ports, database: str, password: str) -> Servic
             "PREFECT_API_DATABASE_CONNECTION_URL": database,
             "PREFECT_SERVER_API_AUTH_STRING": f"bertops:{password}",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            # In memory, a restart of the server would take the slots away from runs that hold
+            # them, and Prefect crashes such runs.
+            "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": LEASES,
         },
         f"http://127.0.0.1:{ports.prefect}/api/health",
     )  # fmt: skip

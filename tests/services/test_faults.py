@@ -25,8 +25,8 @@ from tests.toy import bertops
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(1800)]
 
-STEPS = 6000
-SAVED_EVERY = LOGGED_EVERY = 200
+STEPS = 3000
+SAVED_EVERY = LOGGED_EVERY = 100
 
 
 @pytest.fixture(scope="module", autouse=True)
