@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -21,6 +22,11 @@ LENGTHS = 32  # rows are filled up to a multiple, so that the blocks of attentio
 # What `encode` does not compute; a call that asks for any of it gets the stock forward.
 STOCK_ONLY = ("inputs_embeds", "position_ids", "output_hidden_states", "output_attentions")
 
+USERS = "_quick_users"
+"""Attribute of an encoder: how many blocks it is in, of all threads."""
+
+_GUARD = threading.Lock()
+
 
 @contextlib.contextmanager
 def quick_forward(model: Any) -> Iterator[None]:
@@ -35,7 +41,21 @@ def quick_forward(model: Any) -> Iterator[None]:
     if body is None or not _fits(body):
         yield
         return
-    stock, replaced = body.forward, body.__dict__.get("forward")
+    with _GUARD:  # a server answers from several threads, with one model
+        if USERS not in vars(body):
+            body.forward = _quick(body, body.forward)
+        vars(body)[USERS] = vars(body).get(USERS, 0) + 1
+    try:
+        yield
+    finally:
+        with _GUARD:
+            vars(body)[USERS] -= 1
+            if not vars(body)[USERS]:
+                del vars(body)[USERS], body.forward
+
+
+def _quick(body: Any, stock: Callable[..., Any]) -> Callable[..., Any]:
+    """The forward that computes by `encode` what it can, and hands the rest to `stock`."""
 
     def forward(
         input_ids: Any = None, attention_mask: Any = None, token_type_ids: Any = None, **more: Any
@@ -48,14 +68,7 @@ def quick_forward(model: Any) -> Iterator[None]:
             return stock(input_ids, **given, **more)
         return _forward(body, input_ids, attention_mask, token_type_ids)
 
-    body.forward = forward
-    try:
-        yield
-    finally:
-        if replaced is None:
-            del body.forward
-        else:  # by a caller around this one
-            body.forward = replaced
+    return forward
 
 
 def _fits(body: Any) -> bool:
@@ -64,6 +77,7 @@ def _fits(body: Any) -> bool:
     return (
         type(body).__name__ in CLASSES
         and body.device.type == "cpu"
+        and ("forward" not in vars(body) or USERS in vars(body))  # nobody else replaced it
         and own  # an adapter's layer computes more than its weight says
         and not getattr(config, "is_decoder", False)
         and not _checkpoints_activations(body)

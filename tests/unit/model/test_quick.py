@@ -1,6 +1,7 @@
 """A stock model within `quick_forward`: same results, and the stock forward where that must be."""
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -75,6 +76,20 @@ def test_afterwards_the_model_is_as_it_was(model, inputs, monkeypatch):
     with torch.no_grad():
         model(**inputs)
     assert len(calls) == 2
+
+
+def test_threads_that_share_a_model_leave_it_as_it_was(model, inputs):
+    with torch.no_grad():
+        expected = model(**inputs).logits
+
+    def ask(_):
+        with quick_forward(model), torch.no_grad():
+            return model(**inputs).logits
+
+    with ThreadPoolExecutor(8) as threads:
+        for found in threads.map(ask, range(100)):
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    assert not {"forward", quick.USERS} & vars(model.base_model).keys()
 
 
 @pytest.mark.parametrize("asked", [{"output_hidden_states": True}, {"output_attentions": True}])
