@@ -1,6 +1,7 @@
 """What is asked of git: the commit that is checked out, and checkouts of other commits."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ class GitError(BertopsError):
         super().__init__(f"git {' '.join(arguments[:2])} failed: {output.strip()}")
 
 
-def git(
+def run(
     root: Path, *arguments: str, env: Mapping[str, str] | None = None, ok: tuple[int, ...] = (0,)
 ) -> str:
     """stdout of a git command.
@@ -44,26 +45,32 @@ def git(
 
 def head(root: Path) -> str:
     """The commit that is checked out, 40 hexadecimal digits."""
-    return git(root, "rev-parse", "HEAD")
+    return run(root, "rev-parse", "HEAD")
 
 
 def changed_files(root: Path) -> list[str]:
     """Tracked files that differ from the commit that is checked out."""
-    return git(root, "diff", "--name-only", "HEAD").splitlines()
+    return run(root, "diff", "--name-only", "HEAD").splitlines()
 
 
 def check_out(root: Path, revision: str) -> Path:
-    """A work tree of `revision` in the project; the one that is there is used again.
+    """A work tree of the commit that `revision` means now; the one that is there is used again.
 
-    A revision that is not known here is looked for where the repository came from.
+    A revision that is not known here is looked for where the repository came from. The work tree
+    appears when all of it is there.
 
     Raises:
         GitError: there is no such revision.
     """
-    checkout = root / CHECKOUTS / revision.replace("/", "-")
+    name = f"{revision}^{{commit}}"
+    if not run(root, "rev-parse", "--quiet", "--verify", name, ok=(0, 1)):
+        run(root, "fetch", "--quiet", "--all")
+    commit = run(root, "rev-parse", "--verify", name)
+    checkout = root / CHECKOUTS / commit[:16]
     if not checkout.exists():
-        if not git(root, "rev-parse", "--quiet", "--verify", f"{revision}^{{commit}}", ok=(0, 1)):
-            git(root, "fetch", "--quiet", "--all")
-        git(root, "worktree", "prune")
-        git(root, "worktree", "add", "--detach", str(checkout), revision)
+        partial = checkout.with_name(f"{checkout.name}.partial")  # a killed run may have left it
+        shutil.rmtree(partial, ignore_errors=True)
+        run(root, "worktree", "prune")
+        run(root, "worktree", "add", "--detach", str(partial), commit)
+        run(root, "worktree", "move", str(partial), str(checkout))
     return checkout

@@ -5,9 +5,11 @@ group: SIGTERM to dvc alone would leave the training process running, its output
 """
 
 import contextlib
+import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,10 +21,10 @@ from typing import Any, Literal
 
 from ruamel.yaml import YAML
 
+from bertops import git
 from bertops.errors import BertopsError, UsageError
-from bertops.git import git
 from bertops.problems import read_yaml
-from bertops.storage import hash_file, read_json
+from bertops.storage import hash_file, read_json, write_text
 
 GRACE_S = 60.0
 """How long a stage may take to save what it has after it was told to stop."""
@@ -32,6 +34,8 @@ STDERR = 2
 ENDING_FILE = "BERTOPS_ENDING_FILE"
 """Environment variable: where `bertops stage` leaves how it ended, for the process that ran dvc:
 dvc passes on neither the exit code nor the message of a stage, nor whether it ran at all."""
+
+NO_REMOTE = "no DVC remote is set; add one: dvc remote add --default NAME ADDRESS"
 
 Outcome = Literal["ran", "restored", "up to date"]
 """What became of a stage; `restored` came out of the cache without running."""
@@ -151,7 +155,7 @@ def transfer(root: Path, direction: str, targets: Sequence[str] = ()) -> None:
         DvcError: the remote refused or lacks something.
     """
     if not remotes(root):
-        raise UsageError("no DVC remote is set; add one: dvc remote add --default NAME ADDRESS")
+        raise UsageError(NO_REMOTE)
     _output(root, [direction, "--run-cache", *targets])
 
 
@@ -168,24 +172,34 @@ def commit_lock(root: Path, prefix: str = "retrain") -> str | None:
     digest = lock_hash(root)
     if digest is None:
         return None
-    blob = git(root, "hash-object", "-w", "dvc.lock")
-    if blob == git(root, "rev-parse", "--quiet", "--verify", "HEAD:dvc.lock", ok=(0, 1)):
+    blob = git.run(root, "hash-object", "-w", "dvc.lock")
+    if blob == git.run(root, "rev-parse", "--quiet", "--verify", "HEAD:dvc.lock", ok=(0, 1)):
         return None
     branch = f"{prefix}/{digest[:12]}"
     with tempfile.TemporaryDirectory() as scratch:
         index = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
-        git(root, "read-tree", "HEAD", env=index)
-        git(root, "update-index", "--add", "--cacheinfo", f"100644,{blob},dvc.lock", env=index)
-        tree = git(root, "write-tree", env=index)
+        git.run(root, "read-tree", "HEAD", env=index)
+        git.run(root, "update-index", "--add", "--cacheinfo", f"100644,{blob},dvc.lock", env=index)
+        tree = git.run(root, "write-tree", env=index)
     message = f"Retrain: dvc.lock {digest[:12]}"
-    commit = git(root, "commit-tree", tree, "-p", "HEAD", "-m", message)
-    git(root, "update-ref", f"refs/heads/{branch}", commit)
+    commit = git.run(root, "commit-tree", tree, "-p", "HEAD", "-m", message)
+    git.run(root, "update-ref", f"refs/heads/{branch}", commit)
     return branch
 
 
-def share_cache(checkout: Path, cache: Path) -> None:
-    """Let another checkout use the cache at `cache`, and find what it already holds."""
-    _output(checkout, ["cache", "dir", "--local", str(cache)])
+def check_out(root: Path, revision: str) -> Path:
+    """A work tree of a git revision with the DVC cache and the local settings of this project.
+
+    Raises:
+        GitError: there is no such revision.
+    """
+    checkout = git.check_out(root, revision)
+    local = root / ".dvc/config.local"  # remotes and their secrets, which git does not know
+    if local.exists():
+        shutil.copy2(local, checkout / ".dvc/config.local")
+    shared = _output(root, ["cache", "dir"]).strip()
+    _output(checkout, ["cache", "dir", "--local", shared])
+    return checkout
 
 
 def adopt(root: Path, address: str, entry: Mapping[str, Any]) -> None:
@@ -196,18 +210,19 @@ def adopt(root: Path, address: str, entry: Mapping[str, Any]) -> None:
         StageFailed: they were made from other inputs than those that are here.
     """
     path = root / "dvc.lock"
-    before = path.read_bytes()
+    before = path.read_text(encoding="utf-8")
     yaml = YAML()
     kept = yaml.load(before)
     kept["stages"][address] = dict(entry)
-    with path.open("wb") as file:
-        yaml.dump(kept, file)
+    text = io.StringIO()
+    yaml.dump(kept, text)
+    write_text(path, text.getvalue())
     try:
         transfer(root, "pull", [address])
         if why := status(root).get(address):
             raise StageFailed(address, f"it was made from other inputs: {'; '.join(why)}", 1)
     except BaseException:
-        path.write_bytes(before)
+        write_text(path, before)
         raise
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from prefect import flow
 
-from bertops import git, versioning
+from bertops import versioning
 from flows.pipeline import bring_up_to_date
 from flows.tasks import StageResult, say
 
@@ -19,8 +19,7 @@ def backfill(revisions: list[str], root: Path = Path()) -> dict[str, list[StageR
     root = root.resolve()
     results = {}
     for revision in revisions:
-        checkout = git.check_out(root, revision)
-        versioning.share_cache(checkout, root / ".dvc/cache")
+        checkout = versioning.check_out(root, revision)
         say(f"backfill {revision}: in {checkout.relative_to(root)}")
         results[revision] = bring_up_to_date(checkout)
         versioning.commit_lock(checkout, "backfill")

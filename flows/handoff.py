@@ -6,6 +6,7 @@ dvc.lock, which the worker leaves with its run; nothing is committed or pushed b
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -23,6 +24,7 @@ from prefect.deployments import run_deployment
 
 from bertops import git, graph, versioning
 from bertops.errors import UsageError
+from bertops.problems import did_you_mean
 from bertops.storage import write_text
 from flows.tasks import StageResult, say
 
@@ -41,7 +43,7 @@ def stage(address: str, commit: str, lock: str, root: Path = Path()) -> None:
         commit: of the code and parameters; checked out under .bertops/checkouts.
         lock: dvc.lock of whoever asks: it names the inputs.
     """
-    checkout = git.check_out(root.resolve(), commit)
+    checkout = versioning.check_out(root.resolve(), commit)
     write_text(checkout / "dvc.lock", lock)
     plan = graph.read(checkout)
     asked = plan.stage(address)
@@ -52,12 +54,32 @@ def stage(address: str, commit: str, lock: str, root: Path = Path()) -> None:
     Artifact(type=LOCK_ENTRY, data=json.dumps(versioning.locked(checkout)[address])).create()
 
 
+def refuse_unfit(root: Path, plan: graph.Graph, elsewhere: Mapping[str, str]) -> None:
+    """See, before anything runs, that the stages can be handed over.
+
+    Raises:
+        UsageError: dvc.yaml has no such stage; code or parameters are not committed, so no other
+            machine can have them; or there is no DVC remote to send inputs to.
+    """
+    known = {one.name for one in plan.stages}
+    for name in elsewhere:
+        if name not in known:
+            near = did_you_mean(name, known)
+            raise UsageError(f"elsewhere: dvc.yaml has no stage {name!r}{near}")
+        if changes := [path for path in git.changed_files(root) if path != "dvc.lock"]:
+            raise UsageError(
+                f"{name} is to run elsewhere, and {', '.join(changes[:3])} differ from the last "
+                "commit, which is all that another machine can have: commit and push"
+            )
+        if not versioning.remotes(root):
+            raise UsageError(f"{name} is to run elsewhere, and {versioning.NO_REMOTE}")
+
+
 @task(name="hand over", task_run_name="{label}", cache_policy=NO_CACHE)
 def hand_over(root: Path, address: str, label: str, deployment: str) -> StageResult:
     """Have a deployment of `stage` bring one stage up to date, and take over what it made.
 
     Raises:
-        UsageError: code or parameters are not committed, so no other machine can have them.
         StageFailed: the run elsewhere did not complete.
     """
     began = time.monotonic()
@@ -68,11 +90,6 @@ def hand_over(root: Path, address: str, label: str, deployment: str) -> StageRes
 
     if address in versioning.locked(root) and address not in versioning.status(root):
         return result("up to date")
-    if changes := [name for name in git.changed_files(root) if name != "dvc.lock"]:
-        raise UsageError(
-            f"{label} is to run elsewhere ({deployment}), and {', '.join(changes[:3])} differ from "
-            "the last commit, which is all that another machine can have: commit and push them"
-        )
     say(f"{label} ... by {deployment}")
     plan = graph.read(root)
     versioning.transfer(root, "push", [one.address for one in plan.upstream(plan.stage(address))])

@@ -15,7 +15,7 @@ from bertops.paths import Paths
 from bertops.registry.decide import Decision
 from bertops.registry.register import Registered
 from bertops.release import Release
-from flows.handoff import hand_over
+from flows.handoff import hand_over, refuse_unfit
 from flows.tasks import StageResult, reproduce, say
 
 PRICE = "BERTOPS_PRICE_PER_HOUR"
@@ -74,14 +74,15 @@ def bring_up_to_date(
         StageFailed: a stage failed; those before it are done and need not run again.
         StillStale: something changed while the stages ran.
     """
-    plan = graph.read(root)
+    plan, elsewhere = graph.read(root), elsewhere or {}
+    refuse_unfit(root, plan, elsewhere)
     stale, locked = versioning.status(root), versioning.locked(root)
     moved: set[str] = set()
     results = []
     for stage in plan.stages:
         fed = any(other.address in moved for other in plan.upstream(stage))
         needed = fed or stage.address in stale or stage.address not in locked
-        if needed and (deployment := (elsewhere or {}).get(stage.name)):
+        if needed and (deployment := elsewhere.get(stage.name)):
             results.append(hand_over(root, stage.address, stage.label, deployment))
         else:
             results.append(reproduce(root, stage.address, stage.label, needed=needed))

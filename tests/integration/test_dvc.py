@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from bertops import graph, versioning
+from bertops.errors import UsageError
+from bertops.git import GitError
 from tests.conftest import begin_repository
 
 PARAMS = "size: 1\ntasks: [{name: a, lr: 1}, {name: b, lr: 2}]\n"
@@ -213,3 +215,48 @@ def test_a_worker_with_an_empty_disk_restores_what_is_up_to_date(project: Path, 
     assert (clone / "model-a.txt").read_text() == (project / "model-a.txt").read_text()
     assert versioning.status(clone) == {}
     assert reproduce_all(clone) == []
+
+
+def test_a_checkout_follows_its_branch_and_has_the_cache_and_the_settings(project: Path):
+    """Also after a run that was killed while it was made."""
+    reproduce_all(project)
+    remote = ["remote", "add", "--local", "--default", "store", str(project.with_name("store"))]
+    subprocess.run([sys.executable, "-m", "dvc", *remote], cwd=project, check=True)
+    branch = git(project, "branch", "--show-current")
+    first = versioning.check_out(project, branch)
+    assert versioning.check_out(project, branch) == first
+    assert list(versioning.remotes(first)) == ["store"]
+    versioning.reproduce(first, "first")
+    (project / "params.yaml").write_text(PARAMS.replace("size: 1", "size: 2"))
+    git(project, "-c", "user.name=t", "-c", "user.email=t@e", "commit", "-qam", "Two")
+    commit = git(project, "rev-parse", "HEAD")
+    (first.parent / f"{commit[:16]}.partial").mkdir()
+    second = versioning.check_out(project, branch)
+    assert second != first
+    assert "size: 2" in (second / "params.yaml").read_text()
+    assert git(second, "status", "--porcelain", "--untracked-files=no") == ""
+    with pytest.raises(GitError, match="rev-parse"):
+        versioning.check_out(project, "no-such-branch")
+
+
+def test_the_code_of_a_checkout_is_the_code_that_runs_in_it(project: Path):
+    (project / "bertops").mkdir()
+    (project / "bertops/__init__.py").write_text("HERE = True\n")
+    (project / "dvc.yaml").write_text(
+        "stages:\n  ask: {cmd: python -c 'import bertops; bertops.HERE'}\n"
+    )
+    assert versioning.reproduce(project, "ask") in ("ran", "restored")
+
+
+def test_what_cannot_run_elsewhere_is_told_before_anything_runs(project: Path):
+    from flows.handoff import refuse_unfit
+
+    plan = graph.read(project)
+    refuse_unfit(project, plan, {})
+    with pytest.raises(UsageError, match="no stage 'trian'; did you mean 'train'"):
+        refuse_unfit(project, plan, {"trian": "stage/stage-gpu"})
+    with pytest.raises(UsageError, match="no DVC remote"):
+        refuse_unfit(project, plan, {"train": "stage/stage-gpu"})
+    (project / "in.txt").write_text("changed")
+    with pytest.raises(UsageError, match=r"in.txt differ.* commit and push"):
+        refuse_unfit(project, plan, {"train": "stage/stage-gpu"})
