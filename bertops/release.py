@@ -33,7 +33,8 @@ ENCODER = "encoder"
 
 
 Standing = Literal["promoted", "champion", "refused", "waiting"]
-"""`champion` was promoted before; `waiting` passed, and the mode of the registry keeps it back."""
+"""`champion` was promoted before; `waiting` passed, and a person or the registry's mode keeps it
+back."""
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,8 @@ def promote_all(
         try:
             done = promote(registry, decision, params.registry)
         except GateRefused as refusal:
-            releases.append(replace(base, standing="refused", sentence=str(refusal)))
+            standing: Standing = "refused" if decision.refused_by else "waiting"
+            releases.append(replace(base, standing=standing, sentence=str(refusal)))
             continue
         if decision.champion is not None and decision.already:
             gates = gates_passed(registry, found.name, decision.champion)

@@ -44,8 +44,9 @@ def _line_counts(kept: pl.DataFrame, min_words: int) -> pl.DataFrame:
     Short lines are headings as often as they are buttons, and cost little either way.
     """
     training = kept.filter(pl.col("split") != "test")
-    words = content_words(split_lines(training["text"])["line"])
-    lines = split_lines(training["text"]).filter(pl.Series(words.end - words.start) >= min_words)
+    lines = split_lines(training["text"])
+    words = content_words(lines["line"])
+    lines = lines.filter(pl.Series(words.end - words.start) >= min_words)
     counted = lines.unique(["document", "hash"]).group_by("hash").agg(documents=pl.len())
     source = training["source"][0] if len(training) else ""
     rows = counted.with_columns(source=pl.lit(source)).sort("hash")

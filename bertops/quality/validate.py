@@ -208,5 +208,6 @@ def _task_rows(path: Path) -> pl.DataFrame:
 def _as_text(column: pl.Series) -> pl.Series:
     """Labels as text; lists (several labels, tags) as Python writes them."""
     if column.dtype.is_nested():
-        return pl.Series([None if value is None else str(value) for value in column.to_list()])
+        shown = [None if value is None else str(value) for value in column.to_list()]
+        return pl.Series(column.name, shown, dtype=pl.String)
     return column.cast(pl.String)

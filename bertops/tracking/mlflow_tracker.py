@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -129,7 +130,7 @@ class MLflowTracker:
         attempt(lambda: run.log_metrics(measured))
         for entry in batch:
             if not isinstance(entry, Measured):
-                attempt(lambda entry=entry: entry(run))  # type: ignore[misc]
+                attempt(partial(entry, run))
 
     def _open(self) -> Run:
         """The run, resumed or begun at the first delivery."""

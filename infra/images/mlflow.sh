@@ -4,14 +4,15 @@
 set -eu
 : "${MLFLOW_PASSWORD:?}" "${POSTGRES_PASSWORD:?}"
 umask 077
-cat > /tmp/auth.ini <<END
+MLFLOW_AUTH_CONFIG_PATH=$(mktemp)
+cat > "$MLFLOW_AUTH_CONFIG_PATH" <<END
 [mlflow]
 default_permission = READ
 database_uri = postgresql+psycopg://bertops:${POSTGRES_PASSWORD}@postgres/mlflow-auth
 admin_username = bertops
 admin_password = ${MLFLOW_PASSWORD}
 END
-export MLFLOW_AUTH_CONFIG_PATH=/tmp/auth.ini
+export MLFLOW_AUTH_CONFIG_PATH
 exec mlflow server --app-name basic-auth --host 0.0.0.0 --port 5000 \
   --backend-store-uri "postgresql+psycopg://bertops:${POSTGRES_PASSWORD}@postgres/mlflow" \
   --artifacts-destination s3://bertops/mlflow

@@ -9,7 +9,10 @@ import torch
 from bertops.evaluation.canaries import CANDIDATES, exposure, make_canaries, secret_words
 from tests.unit.encoders import save_encoder
 
-WORDS = tuple("amber birch cedar delta ember fjord grove heron inlet jetty knoll lotus".split())  # noqa: SIM905
+WORDS = (
+    *("amber", "birch", "cedar", "delta", "ember", "fjord"),
+    *("grove", "heron", "inlet", "jetty", "knoll", "lotus"),
+)
 SPOKEN = ("the", "secret", "of", "house", "number", "is")
 
 
