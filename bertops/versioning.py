@@ -24,6 +24,7 @@ from ruamel.yaml import YAML
 from bertops import git
 from bertops.errors import BertopsError, UsageError
 from bertops.problems import read_yaml
+from bertops.rehash import drop_damaged
 from bertops.storage import hash_file, read_json, write_text
 
 GRACE_S = 60.0
@@ -49,6 +50,19 @@ class DvcError(BertopsError):
         super().__init__(f"dvc {' '.join(arguments)} failed: {_first_error(output)}")
 
 
+class RemoteDamaged(BertopsError):
+    """A remote gave something else than what was once pushed to it."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self.paths = tuple(paths)
+        super().__init__(
+            f"what was pulled is not what dvc.lock says ({', '.join(paths[:3])}): damaged on the "
+            "remote or on the way, and removed here. Pull again; if that does not help, delete it "
+            "on the remote and `dvc push` from a machine that has it, or `bertops run` makes it "
+            "anew."
+        )
+
+
 class StageFailed(BertopsError):
     """A stage ended with an error of its own, which is repeated here with its exit code."""
 
@@ -63,7 +77,8 @@ def reproduce(root: Path, address: str, label: str | None = None) -> Outcome:
     """Run one stage unless DVC finds it up to date; its output streams to our stderr.
 
     Upstream stages are not looked at: call this in the order of the graph. Ctrl-C, SIGTERM or any
-    exception raised in the waiting thread stops the whole process group before it goes on.
+    exception raised in the waiting thread stops the whole process group before it goes on. What
+    came out of the cache is hashed again; where it is damaged, the stage runs.
 
     Args:
         label: what people call the stage; errors name it so.
@@ -88,7 +103,12 @@ def reproduce(root: Path, address: str, label: str | None = None) -> Outcome:
         raise StageFailed(label or address, message, 1, killed=True)
     if left:
         return "ran"
-    return "up to date" if _lock_entry(root, address) == before else "restored"
+    after = _lock_entry(root, address)
+    if after == before:
+        return "up to date"
+    if drop_damaged(root, _cache(root), after):
+        return reproduce(root, address, label)
+    return "restored"
 
 
 def leave_ending(message: str, exit_code: int) -> bool:
@@ -147,16 +167,26 @@ def _lock_entry(root: Path, address: str) -> Any:
     return locked(root).get(address)
 
 
+def _cache(root: Path) -> Path:
+    return Path(_output(root, ["cache", "dir"]).strip())
+
+
 def transfer(root: Path, direction: str, targets: Sequence[str] = ()) -> None:
     """`pull` what the stages of this checkout need, or `push` what they made, run-cache included.
 
     Raises:
         UsageError: the project has no default remote.
         DvcError: the remote refused or lacks something.
+        RemoteDamaged: what was pulled does not hash to what dvc.lock says; it was removed.
     """
     if not remotes(root):
         raise UsageError(NO_REMOTE)
     _output(root, [direction, "--run-cache", *targets])
+    if direction == "pull":
+        entries, cache = locked(root), _cache(root)
+        wanted = [entry for address, entry in entries.items() if address in (targets or entries)]
+        if bad := [path for entry in wanted for path in drop_damaged(root, cache, entry)]:
+            raise RemoteDamaged(bad)
 
 
 def commit_lock(root: Path, prefix: str = "retrain") -> str | None:
@@ -197,8 +227,7 @@ def check_out(root: Path, revision: str) -> Path:
     local = root / ".dvc/config.local"  # remotes and their secrets, which git does not know
     if local.exists():
         shutil.copy2(local, checkout / ".dvc/config.local")
-    shared = _output(root, ["cache", "dir"]).strip()
-    _output(checkout, ["cache", "dir", "--local", shared])
+    _output(checkout, ["cache", "dir", "--local", str(_cache(root))])
     return checkout
 
 

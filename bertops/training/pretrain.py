@@ -139,6 +139,9 @@ def pretrain(
         for split in ("train", "validation")
     )
     refuse_too_few(source.count, params.training, world.size)
+    if world.leads:
+        source.store.verify()
+        held_out.store.verify()
     origin = origin or params.model.init_from
     folder = checkpoints / run_key(source, held_out, params, origin)
     run = prepare(source, held_out, folder, params, tracker, origin, world)

@@ -1,5 +1,6 @@
 """versioning against the real dvc, on a graph of shell commands."""
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -8,10 +9,12 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from bertops import graph, versioning
 from bertops.errors import UsageError
 from bertops.git import GitError
+from bertops.rehash import drop_damaged
 from tests.conftest import begin_repository
 
 PARAMS = "size: 1\ntasks: [{name: a, lr: 1}, {name: b, lr: 2}]\n"
@@ -215,6 +218,38 @@ def test_a_worker_with_an_empty_disk_restores_what_is_up_to_date(project: Path, 
     assert (clone / "model-a.txt").read_text() == (project / "model-a.txt").read_text()
     assert versioning.status(clone) == {}
     assert reproduce_all(clone) == []
+
+
+def spoil(path: Path) -> None:
+    """Flip a byte of a cached object, as a bad disk would: DVC still trusts it."""
+    path.chmod(0o644)
+    path.write_bytes(b"x" + path.read_bytes()[1:])
+    path.chmod(0o444)
+
+
+def test_what_was_damaged_in_the_cache_is_made_again(project: Path):
+    reproduce_all(project)
+    good = (project / "model-a.txt").read_bytes()
+    md5 = versioning.locked(project)["train@0"]["outs"][0]["md5"]
+    spoil(project / f".dvc/cache/files/md5/{md5[:2]}/{md5[2:]}")
+    (project / "model-a.txt").unlink()
+    (project / "dvc.lock").write_text("schema: '2.0'\nstages: {}\n")
+    versioning.reproduce(project, "train@0")
+    assert (project / "model-a.txt").read_bytes() == good
+
+
+def test_a_damaged_file_of_a_directory_is_found_and_good_outputs_stay(project: Path):
+    folder = {"cmd": "mkdir out; echo 1 > out/a; echo 2 > out/b", "outs": ["out"]}
+    (project / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"make": folder}}))
+    versioning.reproduce(project, "make")
+    entry, cache = versioning.locked(project)["make"], project / ".dvc/cache"
+    assert drop_damaged(project, cache, entry) == []
+    md5 = hashlib.md5(b"2\n").hexdigest()
+    place = cache / f"files/md5/{md5[:2]}/{md5[2:]}"
+    spoil(place)
+    assert drop_damaged(project, cache, entry) == ["out/b"]
+    assert not place.exists()
+    assert (project / "out/b").read_text() == "2\n"
 
 
 def test_a_checkout_follows_its_branch_and_has_the_cache_and_the_settings(project: Path):

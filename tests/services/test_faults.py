@@ -55,20 +55,35 @@ def checkpoints(project: Path) -> set[Path]:
     return set((project / ".bertops/checkpoints").glob("*/step-*"))
 
 
-def wait_for_training(project: Path, before: set[Path]) -> None:
+def start_pipeline(project: Path, seed: int) -> None:
+    """Begin a run that trains, and wait until it has saved a first checkpoint."""
+    set_training(project, seed)
+    before = checkpoints(project)
+    prefect(project, "deployment", "run", "pipeline/pipeline")
     wait_for(lambda: checkpoints(project) - before, seconds=900)
 
 
-def start_pipeline() -> None:
-    prefect(Path.cwd(), "deployment", "run", "pipeline/pipeline")
+def count(state: str, flow: str = "pipeline") -> int:
+    """How many runs of a flow are in a state: COMPLETED, CRASHED."""
+    return sum(run.state.type == state for run in flow_runs(flow))
 
 
-def completed(count: int) -> bool:
-    return sum(run.state.is_completed() for run in flow_runs("pipeline")) >= count
+def wait_for_end(project: Path, done: int) -> None:
+    """Wait until one more run is completed, with everything up to date."""
+    wait_for(lambda: count("COMPLETED") > done, seconds=900)
+    assert versioning.status(project) == {}
 
 
-def untouched_weights(project: Path, work: Path) -> str:
-    """sha256 of the weights that the same training gives when nobody disturbs it."""
+def carry_on(project: Path, ports: services.Ports) -> None:
+    """Begin what is down, and a second run; wait until it is done."""
+    done = count("COMPLETED")
+    services.up(project, ports)
+    prefect(project, "deployment", "run", "pipeline/pipeline")
+    wait_for_end(project, done)
+
+
+def assert_weights_as_if_untouched(project: Path, work: Path) -> None:
+    """The weights are those that the same training gives when nobody disturbs it."""
     paths = Paths(project)
     params = load(project / "params.yaml").pretrain
     places = {"tokens": paths.tokens, "tokenizer": paths.tokenizer}
@@ -76,7 +91,8 @@ def untouched_weights(project: Path, work: Path) -> str:
         **places, target=work / "encoder", checkpoints=work / "checkpoints", params=params,
         tracker=NullTracker(),
     )  # fmt: skip
-    return report.weights_sha256
+    made = read_json(project / "reports/pretrain.json")["weights_sha256"]
+    assert made == report.weights_sha256
 
 
 def kill_service(project: Path, name: str) -> None:
@@ -97,17 +113,15 @@ def engines(project: Path) -> list[psutil.Process]:
 def test_servers_die_one_after_the_other_and_training_goes_on(
     project: Path, ports: services.Ports, tmp_path: Path, counts: dict[str, int]
 ):
-    set_training(project, seed=1)
-    before = checkpoints(project)
-    start_pipeline()
-    wait_for_training(project, before)
+    done = count("COMPLETED")
+    start_pipeline(project, seed=1)
     for name in ("mlflow", "prefect", "postgres"):
         if name in services.running(project):
             kill_service(project, name)
             counts["injected"] += 1
             time.sleep(2)
             services.up(project, ports)
-    wait_for(lambda: completed(1), seconds=900)
+    wait_for_end(project, done)
     counts["survived"] = counts["injected"]
     (losses,) = train_losses("bertops-pretraining")
     steps = [step for step, _ in losses]
@@ -115,30 +129,22 @@ def test_servers_die_one_after_the_other_and_training_goes_on(
     doubled = len(steps) - len(set(steps))
     counts["steps lost or doubled"] += len(set(expected) ^ set(steps)) + doubled
     assert steps == expected
-    made = read_json(project / "reports/pretrain.json")["weights_sha256"]
-    assert made == untouched_weights(project, tmp_path)
-    assert versioning.status(project) == {}
+    assert_weights_as_if_untouched(project, tmp_path)
 
 
 def test_a_worker_that_is_told_to_stop_saves_and_the_next_run_carries_on(
     project: Path, ports: services.Ports, tmp_path: Path, counts: dict[str, int]
 ):
-    set_training(project, seed=2)
     before = checkpoints(project)
-    start_pipeline()
-    wait_for_training(project, before)
+    start_pipeline(project, seed=2)
     record = read_json(project / ".bertops/services/worker.process.json")
     os.kill(record["pid"], signal.SIGTERM)
     counts["injected"] += 1
     wait_for(lambda: not engines(project), seconds=90)
-    (latest,) = {path.parent for path in checkpoints(project) - before}
-    saved = max(int(path.name.removeprefix("step-")) for path in latest.glob("step-*"))
-    assert 0 < saved < STEPS
-    services.up(project, ports)
-    start_pipeline()
-    wait_for(lambda: completed(2), seconds=900)
-    made = read_json(project / "reports/pretrain.json")["weights_sha256"]
-    assert made == untouched_weights(project, tmp_path)
+    saved = [int(p.name.removeprefix("step-")) for p in checkpoints(project) - before]
+    assert 0 < max(saved) < STEPS
+    carry_on(project, ports)
+    assert_weights_as_if_untouched(project, tmp_path)
     counts["survived"] += 1
 
 
@@ -146,34 +152,26 @@ def test_a_machine_that_is_gone_frees_its_slot_and_the_next_run_carries_on(
     project: Path, ports: services.Ports, tmp_path: Path, counts: dict[str, int]
 ):
     """SIGKILL of the worker and of all it started, as when the power goes."""
-    set_training(project, seed=3)
-    before = checkpoints(project)
-    start_pipeline()
-    wait_for_training(project, before)
-    ended = sum(run.state.is_final() for run in flow_runs("pipeline"))
+    crashed = count("CRASHED")
+    start_pipeline(project, seed=3)
     kill_service(project, "worker")
     for process in engines(project):
         process.kill()
     counts["injected"] += 1
-    wait_for(
-        lambda: sum(run.state.is_final() for run in flow_runs("pipeline")) > ended, seconds=900
-    )
-    assert flow_runs("pipeline")[0].state.is_crashed()
-    services.up(project, ports)
-    start_pipeline()
-    wait_for(lambda: completed(3), seconds=900)
-    made = read_json(project / "reports/pretrain.json")["weights_sha256"]
-    assert made == untouched_weights(project, tmp_path)
+    wait_for(lambda: count("CRASHED") > crashed, seconds=900)
+    carry_on(project, ports)
+    assert_weights_as_if_untouched(project, tmp_path)
     counts["survived"] += 1
 
 
 def test_two_schedules_that_fire_at_once_do_the_work_once(project: Path, counts: dict[str, int]):
     listed = bertops(project, "registry", "list", "--json").stdout
+    done, retrained = count("COMPLETED"), count("COMPLETED", "retrain")
     for name in ("pipeline/pipeline", "retrain/retrain", "pipeline/pipeline"):
         prefect(project, "deployment", "run", name)
     counts["injected"] += 1
-    wait_for(lambda: completed(5), seconds=900)
-    wait_for(lambda: flow_runs("retrain")[0].state.is_completed(), seconds=300)
+    wait_for(lambda: count("COMPLETED") >= done + 2, seconds=900)
+    wait_for(lambda: count("COMPLETED", "retrain") > retrained, seconds=300)
     assert bertops(project, "registry", "list", "--json").stdout == listed
     assert versioning.status(project) == {}
     counts["survived"] += 1

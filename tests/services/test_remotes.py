@@ -3,18 +3,20 @@
 import getpass
 import os
 import shutil
+import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from bertops import versioning
 from tests.conftest import begin_repository
-from tests.services.ask import free_port
+from tests.services.ask import free_port, wait_for
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(300)]
 
@@ -28,12 +30,14 @@ IGNORED = "/.dvc/cache\n/.dvc/tmp\n/first.txt\n/second.txt\n"
 
 @dataclass
 class Remote:
-    """A place to push to, and how to stop and harm it."""
+    """A place to push to, and how to harm it."""
 
     settings: dict[str, str]
-    objects: Path | None
-    """Folder of its files, where it has one."""
     server: "subprocess.Popen[bytes]"
+    replace: Callable[[bytes, bytes], None]
+    """Gives the object with the first content the second one."""
+    refuse: Callable[[], None]
+    """From now on the server answers, and says no."""
 
     def configure(self, project: Path) -> None:
         """Make it the default remote of a project."""
@@ -64,8 +68,24 @@ def s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Remote:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     address = f"http://127.0.0.1:{port}"
     client = boto3.client("s3", endpoint_url=address)
-    until_it_works(lambda: client.create_bucket(Bucket="team"))
-    return Remote({"url": "s3://team/bertops", "endpointurl": address}, None, server)
+    wait_for(lambda: listens(port), seconds=60)
+    client.create_bucket(Bucket="team")
+
+    def keys() -> list[str]:
+        return [one["Key"] for one in client.list_objects_v2(Bucket="team").get("Contents", [])]
+
+    def replace(old: bytes, new: bytes) -> None:
+        found = {key: client.get_object(Bucket="team", Key=key)["Body"].read() for key in keys()}
+        (key,) = (key for key, content in found.items() if content == old)
+        client.put_object(Bucket="team", Key=key, Body=new)
+
+    def refuse() -> None:
+        for key in keys():
+            client.delete_object(Bucket="team", Key=key)
+        client.delete_bucket(Bucket="team")
+
+    settings = {"url": "s3://team/bertops", "endpointurl": address}
+    return Remote(settings, server, replace, refuse)
 
 
 @pytest.fixture
@@ -90,18 +110,22 @@ def ssh(tmp_path: Path) -> Remote:
     server = subprocess.Popen(command, stderr=(tmp_path / "sshd.log").open("wb"))
     objects = tmp_path / "objects"
     objects.mkdir()
-    url = f"ssh://{getpass.getuser()}@127.0.0.1:{port}{objects}"
-    return Remote({"url": url, "keyfile": str(tmp_path / "user")}, objects, server)
+
+    def replace(old: bytes, new: bytes) -> None:
+        (path,) = (p for p in objects.rglob("*") if p.is_file() and p.read_bytes() == old)
+        path.chmod(0o600)
+        path.write_bytes(new)
+
+    settings = {
+        "url": f"ssh://{getpass.getuser()}@127.0.0.1:{port}{objects}",
+        "keyfile": str(tmp_path / "user"),
+    }
+    return Remote(settings, server, replace, refuse=(tmp_path / "user.pub").unlink)
 
 
-def until_it_works(action) -> None:
-    for _ in range(120):
-        try:
-            action()
-            return
-        except Exception:
-            time.sleep(0.5)
-    action()
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture
@@ -152,9 +176,7 @@ def test_what_one_machine_made_is_adopted_by_another(project: Path):
     assert (clone / "dvc.lock").read_bytes() == (project / "dvc.lock").read_bytes()
 
 
-def test_a_store_that_is_gone_is_named_and_nothing_is_lost(project: Path, remote: Remote):
-    remote.server.kill()
-    remote.server.wait()
+def assert_push_fails_and_nothing_is_lost(project: Path) -> None:
     lock = (project / "dvc.lock").read_bytes()
     with pytest.raises(versioning.DvcError) as failed:
         versioning.transfer(project, "push")
@@ -163,20 +185,36 @@ def test_a_store_that_is_gone_is_named_and_nothing_is_lost(project: Path, remote
     assert versioning.status(project) == {}
 
 
-def test_a_corrupt_object_is_never_taken_for_good(project: Path, remote: Remote):
-    if remote.objects is None:
-        pytest.skip("harms files; the S3 endpoint keeps its objects in memory")
+def test_a_store_that_is_gone_is_named_and_nothing_is_lost(project: Path, remote: Remote):
+    remote.server.kill()
+    remote.server.wait()
+    assert_push_fails_and_nothing_is_lost(project)
+
+
+def test_a_store_that_refuses_is_named_and_nothing_is_lost(project: Path, remote: Remote):
+    remote.refuse()
+    assert_push_fails_and_nothing_is_lost(project)
+
+
+def test_a_store_that_hangs_for_a_while_is_waited_for(project: Path, remote: Remote):
+    stalled = [psutil.Process(remote.server.pid)]
+    stalled += stalled[0].children(recursive=True)
+    for process in stalled:
+        process.suspend()
+    again = threading.Timer(20, lambda: [process.resume() for process in stalled])
+    again.start()
     versioning.transfer(project, "push")
-    (shown,) = (
-        p for p in remote.objects.rglob("*") if p.is_file() and p.read_bytes() == b"hello\n"
-    )
-    shown.chmod(0o600)
-    shown.write_bytes(b"jello\n")
+    again.join()
     clone = clone_of(project)
-    subprocess.run(
-        [sys.executable, "-m", "dvc", "remote", "modify", "store", "verify", "true"],
-        cwd=clone, check=True,
-    )  # fmt: skip
-    with pytest.raises(versioning.DvcError):
+    versioning.transfer(clone, "pull")
+    assert (clone / "second.txt").read_text() == "hello\nhello\n"
+
+
+def test_a_corrupt_object_is_never_taken_for_good(project: Path, remote: Remote):
+    versioning.transfer(project, "push")
+    remote.replace(b"hello\n", b"jello\n")
+    clone = clone_of(project)
+    with pytest.raises(versioning.RemoteDamaged, match=r"first.txt"):
         versioning.transfer(clone, "pull")
     assert not (clone / "first.txt").exists()
+    assert "first" in versioning.status(clone)
