@@ -15,7 +15,9 @@ import polars as pl
 from bertops.evaluation.answers import Answers, PredictionTable, as_values
 from bertops.evaluation.bias import group_gaps
 from bertops.evaluation.compare import Comparison, compare
+from bertops.evaluation.flips import Flips, find_flips
 from bertops.evaluation.measure import measure
+from bertops.evaluation.reads import log_read
 from bertops.evaluation.scores.base import Score
 from bertops.evaluation.scores.table import score_named, scores_for
 from bertops.evaluation.slices import Slice, compare_slices
@@ -49,9 +51,15 @@ class Exam:
     """Hash of today's model."""
 
     @classmethod
-    def read(cls, paths: Paths, task: str) -> "Exam":
-        """The exam of a task, from what fine-tuning left."""
+    def read(cls, paths: Paths, task: str, why: str) -> "Exam":
+        """The exam of a task, from what fine-tuning left; the look at it is recorded.
+
+        Args:
+            why: what it is read for, for the record of looks at test sets.
+        """
         report = read_json(paths.report("finetune", task))
+        test = paths.task_data(task) / "test.parquet"
+        log_read(paths.state, task, hash_file(test), why)
         table = PredictionTable.read(
             paths.predictions(task),
             paths.task_data(task),
@@ -61,12 +69,23 @@ class Exam:
         shipped = table.answers("pretrained", report["best_seed"], "test")
         return cls(
             task=task,
-            test=paths.task_data(task) / "test.parquet",
+            test=test,
             score=score_named(report["metric"], scores_for(report["kind"], shipped)),
             table=table,
             shipped=shipped,
             content=hash_tree(paths.task_model(task)),
         )
+
+
+@dataclass(frozen=True)
+class HeadToHead:
+    """Two versions of a task's model on today's test set."""
+
+    comparison: Comparison
+    slices: tuple[Slice, ...] = ()
+    """Of the first, judged against the second; only where answers are right or wrong."""
+    flips: Flips | None = None
+    """Documents that one gets right and the other wrong; likewise."""
 
 
 def gather_evidence(
@@ -77,20 +96,14 @@ def gather_evidence(
     Args:
         champion: the version of the same task to compare with; None on the first run.
     """
-    exam = Exam.read(paths, task)
+    exam = Exam.read(paths, task, "gates")
     candidate = answers_of(paths, registry, registry.version(task, version), exam)
     (measured,) = measure([[candidate]], [exam.score], params.evaluation.compare)
-    against_champion: Comparison | None = None
-    slices: tuple[Slice, ...] | None = None
     floor = floor_model(exam.table.models)
+    duel = None
     if champion is not None:
         rival = answers_of(paths, registry, registry.version(task, champion), exam)
-        # One model against one model: what is promoted is the shipped seed alone.
-        against_champion = _compare([candidate], [rival], exam, params)
-        rules = params.evaluation
-        slices = ()  # only right or wrong answers can be compared slice by slice
-        if candidate.classes:
-            slices = tuple(compare_slices(candidate, rival, rules.slices, rules.compare))
+        duel = _head_to_head(candidate, rival, exam, params)
     return Evidence(
         score=exam.score.name,
         value=measured.value,
@@ -100,25 +113,48 @@ def gather_evidence(
         floor=exam.score.of(exam.table.answers(floor, 0, "test")) if floor else None,
         higher_is_better=exam.score.higher_is_better,
         against_control=_against_control(exam, candidate, params),
-        against_champion=against_champion,
-        slices=slices,
+        against_champion=duel.comparison if duel else None,
+        slices=duel.slices if duel else None,
         gaps=tuple(group_gaps(candidate, params.evaluation.bias, params.evaluation.compare)),
         leaked=count_leaked(paths, params, task),
     )
 
 
-def compare_versions(
-    params: Params, paths: Paths, registry: Registry, task: str, first: int, second: int
-) -> Comparison:
+def head_to_head(
+    params: Params,
+    paths: Paths,
+    registry: Registry,
+    task: str,
+    versions: tuple[int, int],
+    why: str,
+) -> HeadToHead:
     """Two versions of a task's model on today's test set.
+
+    Args:
+        why: for the record of looks at test sets.
 
     Raises:
         VersionMissing: one of them does not exist.
     """
-    exam = Exam.read(paths, task)
-    sides = [answers_of(paths, registry, registry.version(task, n), exam) for n in (first, second)]
-    named = [replace(a, model=f"version {n}") for a, n in zip(sides, (first, second), strict=True)]
-    return _compare(named[:1], named[1:], exam, params)
+    exam = Exam.read(paths, task, why)
+    first, second = (
+        replace(answers_of(paths, registry, registry.version(task, n), exam), model=f"version {n}")
+        for n in versions
+    )
+    return _head_to_head(first, second, exam, params)
+
+
+def _head_to_head(first: Answers, second: Answers, exam: Exam, params: Params) -> HeadToHead:
+    """One model against one model: what is promoted is the shipped seed alone."""
+    comparison = _compare([first], [second], exam, params)
+    if not first.classes:
+        return HeadToHead(comparison)
+    rules = params.evaluation
+    return HeadToHead(
+        comparison,
+        tuple(compare_slices(first, second, rules.slices, rules.compare)),
+        find_flips(first, second, exam.table.labels),
+    )
 
 
 def answers_of(paths: Paths, registry: Registry, version: Version, exam: Exam) -> Answers:

@@ -7,23 +7,25 @@ stage; every step may be repeated, and the second time nothing changes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from bertops.errors import GateRefused
+from bertops.evaluation.compare import explain
 from bertops.evaluation.report.card import write_card
-from bertops.evidence import gather_evidence
+from bertops.evidence import gather_evidence, head_to_head
 from bertops.params import Params, load
 from bertops.paths import Paths
 from bertops.registry.client import Registry, VersionMissing
 from bertops.registry.decide import Decision, decide
 from bertops.registry.gates import Evidence, GateResult
+from bertops.registry.history import check_aliases
 from bertops.registry.params import Mode
 from bertops.registry.promote import Promotion, gates_passed, promote
 from bertops.registry.register import Facts, Registered, register
 from bertops.registry.signing import signing_key
-from bertops.stages import report_inputs
+from bertops.stages import render_report, report_inputs
 from bertops.storage import hash_tree, read_json
 from bertops.tracking.lineage import read_lineage
 from bertops.tracking.store import open_store
@@ -46,7 +48,7 @@ class Release:
     created: bool
     """False when the same thing was registered before."""
     champion: int | None
-    """The version in use before."""
+    """The version in use before; of the champion itself, its predecessor."""
     standing: Standing
     sentence: str
     gates: tuple[GateResult, ...]
@@ -61,19 +63,6 @@ class Release:
     def refused(self) -> bool:
         """Whether a gate said no."""
         return self.standing == "refused"
-
-    def verdict(self) -> dict[str, Any]:
-        """The same for the report, which opens with it."""
-        return {
-            "task": self.model,
-            "version": self.version,
-            "against": self.champion,
-            "standing": self.standing,
-            "sentence": self.sentence,
-            "gates": [
-                gate.to_dict() | {"name": gate.gate, "reason": gate.said} for gate in self.gates
-            ],
-        }
 
 
 def open_registry(paths: Paths) -> Registry:
@@ -190,11 +179,48 @@ def promote_all(
             continue
         if decision.champion is not None and decision.already:
             gates = gates_passed(registry, found.name, decision.champion)
-            base = replace(base, standing="champion", gates=gates)
+            before = check_aliases(registry, found.name).previous_champion
+            base = replace(base, standing="champion", gates=gates, champion=before)
         elif done.changed:
             base = replace(base, standing="promoted")
         releases.append(replace(base, sentence=done.sentence))
     return tuple(releases)
+
+
+def write_report(
+    params: Params, paths: Paths, registry: Registry, releases: Sequence[Release]
+) -> Path:
+    """Write reports/report.html; it opens with the verdict on the first task."""
+    judged = [one for one in releases if one.model != ENCODER]
+    verdict = _verdict(params, paths, registry, judged[0]) if judged else None
+    return render_report(paths.root, verdict)
+
+
+def _verdict(params: Params, paths: Paths, registry: Registry, one: Release) -> dict[str, Any]:
+    return {
+        "task": one.model,
+        "version": one.version,
+        "against": one.champion,
+        "standing": one.standing,
+        "sentence": one.sentence,
+        "gates": [gate.to_dict() | {"name": gate.gate, "reason": gate.said} for gate in one.gates],
+        "head_to_head": _beside_rival(params, paths, registry, one),
+    }
+
+
+def _beside_rival(
+    params: Params, paths: Paths, registry: Registry, one: Release
+) -> dict[str, Any] | None:
+    """The version beside the champion it was judged by; None when it is the first of its name."""
+    if one.champion is None:
+        return None
+    versions = (one.version, one.champion)
+    try:
+        found = head_to_head(params, paths, registry, one.model, versions, "report")
+    except Exception as error:  # as with the gates: a champion that fails must not hide the report
+        return {"failed": f"{type(error).__name__}: {error}"}
+    better, worse = (f"version {one.version} is {word}" for word in ("better", "worse"))
+    return asdict(found) | {"finding": explain(found.comparison, better, worse)}
 
 
 def promote_version(

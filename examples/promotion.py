@@ -166,7 +166,7 @@ def damaged(demo: Path, task: str) -> Iterator[tuple[float, Path, str]]:
     from bertops.paths import Paths
 
     paths, rules = Paths(demo), load(demo / "params.yaml").evaluation.compare
-    exam = Exam.read(paths, task)
+    exam = Exam.read(paths, task, "demo")
     original = paths.task_model(task).resolve()
     for number, noise in enumerate(noise for noise in NOISES for _ in range(DRAWS)):
         model = demo / "damaged" / str(number)

@@ -8,7 +8,7 @@ from prefect import flow, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from bertops import graph, release, stages, versioning
+from bertops import graph, release, versioning
 from bertops.errors import BertopsError
 from bertops.params import load
 from bertops.paths import Paths
@@ -128,8 +128,8 @@ def promote(
 @task(name="report", cache_policy=NO_CACHE)
 def report(root: Path, releases: tuple[Release, ...]) -> Path:
     """Write reports/report.html, the verdict on the first task included."""
-    verdicts = [one.verdict() for one in releases if one.model != release.ENCODER]
-    return stages.render_report(root, verdicts[0] if verdicts else None)
+    params, paths = load(root / "params.yaml"), Paths(root)
+    return release.write_report(params, paths, release.open_registry(paths), releases)
 
 
 @task(name="record", cache_policy=NO_CACHE)

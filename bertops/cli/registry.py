@@ -59,15 +59,17 @@ def compare(
 ) -> None:
     """Compare two versions on today's test set; both are asked anew."""
     from bertops.evaluation.compare import explain
-    from bertops.evidence import compare_versions
+    from bertops.evidence import head_to_head
     from bertops.params import load
     from bertops.paths import Paths
 
     paths, params = Paths(context.obj), load(context.obj / "params.yaml")
-    found = compare_versions(params, paths, _open(context.obj), name, first, second)
+    registry = _open(context.obj)
+    duel = head_to_head(params, paths, registry, name, (first, second), "compare")
     if json:
-        print_json(found)
+        print_json(duel)
         return
+    found = duel.comparison
     rows = [(found.first, found.first_value), (found.second, found.second_value)]
     print(table([who, f"{found.score} {value:.4f}"] for who, value in rows))
     print(explain(found, f"version {first} is better", f"version {first} is worse"))
@@ -77,6 +79,21 @@ def compare(
             f"of {found.documents} documents only {found.first} has {m.only_first_right} right, "
             f"only {found.second} {m.only_second_right} (exact McNemar p = {m.p_value:.3g})"
         )
+    for one in duel.slices:
+        if one.standing == "worse":
+            print(
+                f"worse where {one.column} is {one.value}: {one.other:.3f} → {one.accuracy:.3f}, "
+                f"{one.documents} documents (p = {one.p_value:.2g}, Holm)"
+            )
+    for right, wrong, flips in (
+        (found.first, found.second, duel.flips.gained if duel.flips else ()),
+        (found.second, found.first, duel.flips.lost if duel.flips else ()),
+    ):
+        for flip in flips:
+            print(
+                f"only {right} is right: {flip.gold}, which {wrong} takes for {flip.wrong} "
+                f"({flip.confidence:.0%} sure)\n    {flip.excerpt}"
+            )
 
 
 @app.command()

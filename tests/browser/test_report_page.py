@@ -6,6 +6,7 @@ Needs Chromium (`apt-get install chromium`) and the Python package playwright; s
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,19 @@ from bertops.evaluation.report.page import write_report
 from bertops.evaluation.run import evaluate
 from tests.unit.encoders import save_encoder
 from tests.unit.evaluation.project import PARAMS, WORDS, report_inputs, write_project
+from tests.unit.registry.comparisons import comparison
 
 CHROMIUM = os.environ.get("BERTOPS_CHROMIUM") or shutil.which("chromium") or shutil.which("chrome")
+FLIPS = {
+    "against": "version 3",
+    "gained": [],
+    "lost": [
+        {
+            "document_id": "d7", "excerpt": "nothing is " + "very " * 40 + "bad here",
+            "gold": "positive", "wrong": "negative", "confidence": 0.91,
+        }
+    ],
+}  # fmt: skip
 VERDICT = {
     "task": "sentiment",
     "version": 4,
@@ -34,6 +46,16 @@ VERDICT = {
             "documents": 300, "threshold": "better", "passed": False, "reason": "worse",
         },
     ],
+    "head_to_head": {
+        "comparison": asdict(comparison("worse")), "flips": FLIPS,
+        "slices": [
+            {
+                "column": "source", "value": "imdb", "documents": 100, "accuracy": 0.7,
+                "low": 0.61, "high": 0.78, "other": 0.8, "p_value": 0.004, "standing": "worse",
+            }
+        ],
+        "finding": "version 4 is worse: -2.1 points [-4.0, -0.2]",
+    },
 }  # fmt: skip
 
 

@@ -67,8 +67,12 @@ def test_the_commands_tell_one_story(project):
     assert [row["aliases"] for row in rows] == [["champion"], [], ["challenger"]]
 
     compared = run(project, "compare", TASK, 2, 1)
-    assert compared["verdict"] == "worse"
-    assert "exact McNemar" in say(project, "compare", TASK, 2, 1)
+    assert compared["comparison"]["verdict"] == "worse"
+    assert compared["flips"]["lost"]
+    told = say(project, "compare", TASK, 2, 1)
+    assert "exact McNemar" in told
+    assert "only version 1 is right" in told
+    assert compared["flips"]["lost"][0]["excerpt"] in told
     with pytest.raises(GateRefused, match=r"would not promote.*against_champion: worse"):
         say(project, "promote", TASK, 2, "--dry-run")
     with pytest.raises(GateRefused, match=r"not promoted.*against_champion: worse"):

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from bertops.pretraining.store import TokenStore
 from bertops.storage import hash_tree
 from tests.unit.encoders import save_encoder
 from tests.unit.evaluation.project import LABELS, PARAMS, WORDS, report_inputs, write_project
+from tests.unit.registry.comparisons import comparison
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +89,28 @@ def test_the_page_says_what_the_numbers_say(project: tuple[Path, TaskInput]) -> 
     assert render_page(content) == page
     assert re.search(r"(?:src|href)=[\"']?(?:https?:)?//", page) is None
     assert len(page) < 200_000
+
+
+def test_the_page_shows_both_sides_of_a_promotion(project: tuple[Path, TaskInput]) -> None:
+    flip = {"document_id": "d1", "excerpt": "<b>as it</b> was", "gold": "positive",
+            "wrong": "negative", "confidence": 0.875}  # fmt: skip
+    flips = {"against": "version 3", "gained": [flip], "lost": [flip | {"document_id": "d2"}]}
+    duel = {
+        "comparison": asdict(comparison("better")), "flips": flips, "slices": [],
+        "finding": "version 4 is better: +2.0 points [1.0, 3.0]",
+    }  # fmt: skip
+    verdict = {"task": "sentiment", "version": 4, "against": 3, "standing": "promoted",
+               "sentence": "", "gates": [], "head_to_head": duel}  # fmt: skip
+    page = render_page(gather(report_inputs(project[0]), verdict))
+    assert "Version 4 against version 3, the champion until now" in page
+    assert duel["finding"] in page
+    assert "Right now, wrong there" in page
+    assert "Wrong now, right there" in page
+    assert "&lt;b&gt;as it&lt;/b&gt; was" in page
+    first = render_page(gather(report_inputs(project[0]), verdict | {"head_to_head": None}))
+    assert "there was no champion to compare it with" in first
+    failed = verdict | {"head_to_head": {"failed": "OSError: gone"}}
+    assert "with version 3: OSError: gone" in render_page(gather(report_inputs(project[0]), failed))
 
 
 def test_the_card_agrees_with_the_report_and_is_readable_by_the_hub(
