@@ -68,6 +68,7 @@ def up(root: Path, ports: Ports, *, worker: bool = True) -> dict[str, str]:
 
     Raises:
         ServiceFailed: with the end of its log; what was started before keeps running.
+        BertopsError: the database of an earlier start cannot be begun again.
     """
     folder = _folder(root)
     password = _password(folder)
@@ -127,14 +128,24 @@ def _password(folder: Path) -> str:
 
 
 def _databases(folder: Path, ports: Ports, password: str) -> dict[str, str]:
-    """Addresses of the databases: PostgreSQL where it is installed, else SQLite files."""
+    """Addresses of the databases: PostgreSQL where it is installed, else SQLite files.
+
+    What was begun with one of them stays with it.
+    """
     user = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
-    if shutil.which("initdb") is None or not _can_enter(folder, user):
+    data = folder / "postgres"
+    possible = shutil.which("initdb") is not None and _can_enter(folder, user)
+    if data.exists() and not possible:
+        raise BertopsError(
+            f"the servers' data are in a PostgreSQL database, {data}, which cannot be begun: "
+            "initdb and postgres are not on the PATH, or the user postgres may not pass "
+            f"through the folders above it (chmod a+x {folder} and each of its parents)"
+        )
+    if not possible or ((folder / "prefect.db").exists() and not data.exists()):
         return {
             "prefect": f"sqlite+aiosqlite:///{folder}/prefect.db",
             "mlflow": f"sqlite:///{folder}/mlflow.db",
         }
-    data = folder / "postgres"
     if not (data / "PG_VERSION").exists():
         _init_postgres(data, password, user)
     command = ["postgres", "-D", str(data), "-p", str(ports.postgres), "-k", "",
