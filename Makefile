@@ -39,7 +39,7 @@ test-services: $(VENV)/.test ## Faults against real servers, workers and remotes
 	@$(ONE_THREAD) $(BIN)/python -m pytest -m service --timeout 1200
 
 bench: $(VENV)/.test ## Measure this machine: benchmarks/results/
-	@for name in corpus pretraining inference; do $(BIN)/python -m benchmarks.$$name || exit 1; done
+	@for name in corpus pretraining finetuning inference; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 up: $(VENV)/.run ## Start a Prefect server and worker, an MLflow server (and PostgreSQL where installed)
 	@$(BIN)/bertops up

@@ -14,7 +14,11 @@ class Variable:
 
 
 VARIABLES = (
-    Variable("BERTOPS_PROJECT", "the current folder", "Folder that holds params.yaml."),
+    Variable(
+        "BERTOPS_PROJECT",
+        "the current folder",
+        "Folder that holds params.yaml; of a worker, its checkout.",
+    ),
     Variable("BERTOPS_DEVICE", "the GPU if there is one", "`cpu` keeps off the GPU."),
     Variable("BERTOPS_PROGRESS", "1", "`0` switches progress bars off."),
     Variable("BERTOPS_TRACEBACK", "0", "`1` shows Python's traceback before an error."),

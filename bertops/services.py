@@ -251,21 +251,14 @@ def _mlflow(folder: Path, ports: Ports, database: str, password: str) -> Service
 def _worker(folder: Path, environment: Mapping[str, str]) -> Service:
     return Service(
         "worker",
-        [
-            sys.executable,
-            "-m",
-            "prefect",
-            "worker",
-            "start",
-            "--pool",
-            "cpu",
-            "--type",
-            "process",
-            "--limit",
-            "1",
-        ],  # one writer in a checkout
-        {**environment, "PREFECT_HOME": str(folder / "worker")},
-    )
+        [sys.executable, "-m", "prefect", "worker", "start", "--pool", "cpu", "--type", "process",
+         "--limit", "1"],  # one writer in a checkout
+        {
+            **environment,
+            "PREFECT_HOME": str(folder / "worker"),
+            "BERTOPS_PROJECT": str(folder.parents[1]),
+        },
+    )  # fmt: skip
 
 
 # ── processes ──

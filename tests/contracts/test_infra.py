@@ -9,6 +9,8 @@ import pytest
 import yaml
 
 from bertops.environment import VARIABLES
+from bertops.errors import UsageError
+from flows.checkout import enter
 from flows.deploy import read as read_deployments
 
 
@@ -108,6 +110,17 @@ def test_every_flow_has_its_deployment_and_every_deployment_its_flow(repository:
         path, function = one["entrypoint"].split(":")
         assert f"def {function}(" in (repository / path).read_text(), name
         assert "bertops" in one["tags"]
+
+
+def test_a_run_works_in_the_checkout_of_its_worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.delenv("BERTOPS_PROJECT", raising=False)
+    with pytest.raises(UsageError, match="start it anew with BERTOPS_PROJECT"):
+        enter()
+    monkeypatch.setenv("BERTOPS_PROJECT", str(tmp_path))
+    with pytest.raises(UsageError, match="clone it there"):
+        enter()
+    (tmp_path / "dvc.yaml").touch()
+    assert enter() == {"directory": str(tmp_path)}
 
 
 def test_whoever_writes_dvc_lock_runs_alone_in_its_checkout(repository: Path):
