@@ -13,9 +13,11 @@ class Variable:
     meaning: str
 
 
+PROJECT = "BERTOPS_PROJECT"
+
 VARIABLES = (
     Variable(
-        "BERTOPS_PROJECT",
+        PROJECT,
         "the current folder",
         "Folder that holds params.yaml; of a worker, its checkout.",
     ),

@@ -22,6 +22,7 @@ from typing import Any, Literal
 from ruamel.yaml import YAML
 
 from bertops import git
+from bertops.environment import PROJECT
 from bertops.errors import BertopsError, UsageError
 from bertops.problems import read_yaml
 from bertops.rehash import drop_damaged
@@ -313,10 +314,11 @@ def _running(
 def _environment(root: Path) -> dict[str, str]:
     """Ours, with the `bertops` command of this interpreter first on the path, and quiet.
 
-    A checkout that brings the code of bertops runs its own: its commit names it.
+    Stages work in `root`, whatever project this process is about. A checkout that brings the code
+    of bertops runs its own: its commit names it.
     """
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    ours = {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1"}
+    ours = {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1", PROJECT: str(root.resolve())}
     if (root / "bertops/__init__.py").exists():
         ours["PYTHONPATH"] = os.pathsep.join(
             [str(root.resolve()), *filter(None, [os.environ.get("PYTHONPATH")])]

@@ -3,9 +3,8 @@
 import os
 from pathlib import Path
 
+from bertops.environment import PROJECT
 from bertops.errors import UsageError
-
-PROJECT = "BERTOPS_PROJECT"
 
 
 def enter() -> dict[str, str]:

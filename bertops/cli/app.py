@@ -9,6 +9,7 @@ import typer
 from bertops import __version__
 from bertops.cli import corpus, doctor, inference, params, pipeline, registry, services
 from bertops.cli.failures import end_on_sigterm, tell
+from bertops.environment import PROJECT
 
 app = typer.Typer(
     name="bertops",
@@ -30,7 +31,7 @@ def _version(wanted: bool) -> None:
 def root(
     context: typer.Context,
     project: Annotated[
-        Path, typer.Option(help="Folder that holds params.yaml.", envvar="BERTOPS_PROJECT")
+        Path, typer.Option(help="Folder that holds params.yaml.", envvar=PROJECT)
     ] = Path(),
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)

@@ -283,6 +283,16 @@ def test_the_code_of_a_checkout_is_the_code_that_runs_in_it(project: Path):
     assert versioning.reproduce(project, "ask") in ("ran", "restored")
 
 
+def test_a_stage_works_in_its_own_project_whatever_project_its_caller_is_about(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A worker's BERTOPS_PROJECT is its own checkout; the stage may run in another one below it."""
+    monkeypatch.setenv("BERTOPS_PROJECT", "/elsewhere")
+    (project / "dvc.yaml").write_text("stages:\n  ask: {cmd: echo $BERTOPS_PROJECT > place.txt}\n")
+    versioning.reproduce(project, "ask")
+    assert Path((project / "place.txt").read_text().strip()) == project.resolve()
+
+
 def test_what_cannot_run_elsewhere_is_told_before_anything_runs(project: Path):
     from flows.handoff import refuse_unfit
 

@@ -1,13 +1,16 @@
 """MLflowTracker against a real SQLite store."""
 
+import itertools
 import os
 import signal
 import subprocess
 import sys
 import textwrap
+from types import SimpleNamespace
 
 import pytest
 
+from bertops.tracking import mlflow_tracker
 from bertops.tracking.mlflow_tracker import MLflowTracker
 from bertops.tracking.store import Store, open_store
 from tests.integration.mlflow_models import fresh_store
@@ -49,6 +52,19 @@ def test_a_run_keeps_params_metrics_datasets_tags_and_files(store, tmp_path):
     assert run.inputs.dataset_inputs[0].dataset.name == "corpus"
     assert [f.path for f in client.list_artifacts(run.info.run_id)] == ["curve.csv"]
     assert not (tmp_path / "run.json").exists()
+
+
+def test_a_clock_that_goes_back_loses_and_doubles_no_step(store, tmp_path, monkeypatch):
+    seconds = itertools.count(2_000_000_000, -3600)
+    backwards = SimpleNamespace(time=lambda: next(seconds))
+    monkeypatch.setattr(mlflow_tracker, "time", backwards)
+    with tracker(store, tmp_path) as t:
+        for step in range(1, 51):
+            t.log_metrics({"loss": 1 / step}, step)
+    client, run = only_run(store)
+    kept = [m.step for m in client.get_metric_history(run.info.run_id, "loss")]
+    assert sorted(kept) == list(range(1, 51))
+    assert run.data.metrics["loss"] == pytest.approx(1 / 50)
 
 
 def test_after_a_kill_the_same_run_goes_on_and_no_step_is_there_twice(store, tmp_path):

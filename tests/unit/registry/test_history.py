@@ -1,5 +1,8 @@
 import contextlib
+import itertools
 import threading
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -31,6 +34,23 @@ def ledger():
     crown(made, 1, None)
     crown(made, 2, 1)
     return made
+
+
+def test_the_order_is_that_of_the_writers_and_not_of_their_clocks(monkeypatch):
+    """A clock that is set back an hour before each write."""
+    now = datetime(2030, 1, 1, tzinfo=UTC)
+    hours = itertools.count()
+    backwards = SimpleNamespace(now=lambda zone: now - timedelta(hours=next(hours)))
+    monkeypatch.setattr(history, "datetime", backwards)
+    ledger = MemoryLedger()
+    for version, champion in ((1, None), (2, 1), (3, 2)):
+        crown(ledger, version, champion)
+    rollback(ledger, "m", why="slower")
+    state = read_state(ledger, "m")
+    assert state.champions == (1, 2)
+    when = [entry.event.when for entry in state.accepted]
+    assert len(when) == 4
+    assert when == sorted(when, reverse=True)
 
 
 def test_a_decision_against_a_champion_that_is_gone_loses(ledger):
