@@ -1,6 +1,7 @@
 """`python -m flows NAME [key=value ...]`: one flow in this process; `bertops run` becomes this."""
 
 import argparse
+import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -48,11 +49,18 @@ def main() -> int:
 
 
 def _parse(parameters: list[str]) -> dict[str, Any]:
-    """Parameters of a flow; a comma makes a list. Prefect checks them against their types."""
+    """Parameters of a flow, as JSON where they are JSON; Prefect checks their types."""
     pairs = [text.partition("=") for text in parameters]
     if bad := [key for key, sign, _ in pairs if not sign]:
         raise UsageError(f"{bad[0]!r} is no parameter; write key=value")
-    return {key: value.split(",") if "," in value else value for key, _, value in pairs}
+    return {key: _value(text) for key, _, text in pairs}
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
 
 
 def _show(report: Any, as_json: bool) -> None:

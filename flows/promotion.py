@@ -42,11 +42,17 @@ def promotion(
 
     Args:
         ask: pause the run until a person resumes it (needs a Prefect server).
+        timeout_s: how long that person has.
+
+    Raises:
+        PromotionRefused: a gate said no.
+        NotApproved: nobody resumed the run in time.
+        BertopsError: the new champion failed its smoke test; the one before it is back.
     """
     root = root.resolve()
-    release.promote_version(root, model, version, mode="dry-run", why=why)  # raises when refused
+    rehearsal = release.promote_version(root, model, version, mode="dry-run", why=why)
     registry = release.open_registry(Paths(root))
-    if ask:
+    if ask and rehearsal.from_version != version:
         _wait_for_a_person(model, version, timeout_s)
         approve(registry, model, version, why=why)
     done = release.promote_version(root, model, version, why=why)
