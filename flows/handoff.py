@@ -51,7 +51,7 @@ def stage(address: str, commit: str, lock: str, root: Path = Path()) -> None:
     outcome = versioning.reproduce(checkout, address, asked.label)
     versioning.transfer(checkout, "push", [address])
     say(f"{asked.label}: {outcome} at {commit[:12]}")
-    Artifact(type=LOCK_ENTRY, data=json.dumps(versioning.locked(checkout)[address])).create()
+    Artifact(type=LOCK_ENTRY, data=versioning.locked(checkout)[address]).create()
 
 
 def refuse_unfit(root: Path, plan: graph.Graph, elsewhere: Mapping[str, str]) -> None:
@@ -110,4 +110,4 @@ def _lock_entry(run_id: UUID) -> Any:
     )
     with get_client(sync_client=True) as client:
         (found,) = client.read_artifacts(artifact_filter=wanted)
-    return json.loads(str(found.data))
+    return json.loads(str(found.data))  # Prefect keeps what it is given as JSON

@@ -34,7 +34,10 @@ def other_machine(project: Path, tmp_path_factory: pytest.TempPathFactory) -> It
         )  # fmt: skip
     yield clone
     worker.terminate()
-    worker.wait(60)
+    try:
+        worker.wait(60)
+    finally:
+        worker.kill()
 
 
 def test_a_stage_runs_on_the_other_machine_and_comes_back(project: Path, other_machine: Path):

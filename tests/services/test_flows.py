@@ -1,0 +1,136 @@
+"""Flows on real servers: retrain on new data, refuse bad data, fill in the past, ask a person."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+import yaml
+
+from bertops import git, versioning
+from tests.services.ask import flow_runs, prefect, wait_for
+from tests.toy import bertops, environment
+
+pytestmark = [pytest.mark.service, pytest.mark.timeout(1800)]
+
+REVIEWS = Path("texts/reviews.csv")
+
+
+def run_flow(project: Path, name: str, *parameters: str) -> Any:
+    """What a flow returns, run by a process of its own against the servers."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "flows", name, *parameters, "--json"],
+        cwd=project, env=environment(project), capture_output=True, text=True, timeout=900,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    return json.loads(ran.stdout[ran.stdout.index("{") :])
+
+
+def champion(project: Path) -> int:
+    listed = json.loads(bertops(project, "registry", "list", "sentiment", "--json").stdout)
+    (found,) = (row["version"] for row in listed if "champion" in row["aliases"])
+    return int(found)
+
+
+@pytest.fixture(scope="module")
+def trained(project: Path) -> Path:
+    """The project after a whole run that a worker did."""
+    prefect(project, "deployment", "run", "pipeline/pipeline")
+    wait_for(lambda: any(run.state.is_final() for run in flow_runs("pipeline")), seconds=900)
+    (run,) = flow_runs("pipeline")
+    assert run.state.is_completed(), run.state.message
+    return project
+
+
+def test_retrain_finds_nothing_new(trained: Path):
+    report = run_flow(trained, "retrain")
+    assert report["outcome"] == "nothing new"
+    assert report["branch"] is None
+
+
+def test_data_that_fails_its_gates_is_not_trained_on(trained: Path):
+    good, before = (trained / REVIEWS).read_text(), champion(trained)
+    (trained / REVIEWS).write_text("\n".join(good.splitlines()[:8]) + "\n")
+    try:
+        report = run_flow(trained, "retrain")
+    finally:
+        (trained / REVIEWS).write_text(good)
+    assert report["outcome"] == "data refused"
+    assert report["pipeline"] is None
+    assert champion(trained) == before
+    assert run_flow(trained, "retrain")["outcome"] != "data refused"
+
+
+def test_new_data_is_trained_on_and_its_lock_waits_on_a_branch(trained: Path):
+    before = git.head(trained)
+    with (trained / REVIEWS).open("a", encoding="utf-8") as file:
+        file.write("A new review of a film that nobody had seen before this morning at all.,1\n")
+    report = run_flow(trained, "retrain")
+    assert report["outcome"] == "trained"
+    assert git.head(trained) == before
+    lock = git.run(trained, "show", f"{report['branch']}:dvc.lock")
+    assert lock == (trained / "dvc.lock").read_text().strip()
+    assert run_flow(trained, "retrain")["outcome"] == "nothing new"
+
+
+def test_backfill_restores_what_was_computed_before(trained: Path):
+    """The commit that is checked out has the texts of the first run, whose outputs are cached."""
+    results = run_flow(trained, "backfill", 'revisions=["HEAD"]')
+    assert {one["outcome"] for one in results["HEAD"]} == {"restored"}
+    (checkout,) = (trained / ".bertops/checkouts").iterdir()
+    assert versioning.status(checkout) == {}
+
+
+@pytest.fixture
+def waiting(trained: Path) -> int:
+    """A version that passed its gates and was kept back by the registry's mode."""
+    path = trained / "params.yaml"
+    values = yaml.safe_load(path.read_text())
+    values["registry"]["mode"] = "dry-run"
+    values["finetuning"]["seeds"] = [max(values["finetuning"]["seeds"]) + 1, 1]
+    path.write_text(yaml.safe_dump(values, sort_keys=False))
+    assert bertops(trained, "run").returncode == 0
+    listed = json.loads(bertops(trained, "registry", "list", "sentiment", "--json").stdout)
+    values["registry"]["mode"] = "on"
+    path.write_text(yaml.safe_dump(values, sort_keys=False))
+    return int(max(row["version"] for row in listed))
+
+
+def start_promotion(project: Path, version: int, timeout_s: int) -> UUID:
+    asked = {"model": "sentiment", "version": version, "ask": True, "timeout_s": timeout_s}
+    prefect(project, "deployment", "run", "promotion/promotion", "--params", json.dumps(asked))
+    found: UUID = flow_runs("promotion")[0].id
+    return found
+
+
+def state_of(run_id: UUID) -> Any:
+    (state,) = (run.state for run in flow_runs("promotion") if run.id == run_id)
+    return state
+
+
+def test_a_person_resumes_the_run_and_the_version_becomes_champion(trained: Path, waiting: int):
+    from prefect.client.orchestration import get_client
+
+    before = champion(trained)
+    run_id = start_promotion(trained, waiting, timeout_s=600)
+    wait_for(lambda: state_of(run_id).is_paused() or state_of(run_id).is_final(), seconds=200)
+    assert state_of(run_id).is_paused(), state_of(run_id).message
+    assert champion(trained) == before
+    with get_client(sync_client=True) as client:
+        client.resume_flow_run(run_id)
+    wait_for(lambda: state_of(run_id).is_final(), seconds=200)
+    assert state_of(run_id).is_completed(), state_of(run_id).message
+    assert champion(trained) == waiting
+
+
+def test_nobody_answers_and_the_champion_stays(trained: Path, waiting: int):
+    before = champion(trained)
+    assert before != waiting
+    run_id = start_promotion(trained, waiting, timeout_s=10)
+    wait_for(lambda: state_of(run_id).is_final(), seconds=300)
+    assert state_of(run_id).is_failed()
+    assert "which means no" in state_of(run_id).message
+    assert champion(trained) == before
