@@ -6,7 +6,7 @@ a new file costs only itself, and changed parameters or inputs never reuse old r
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import polars as pl
@@ -17,7 +17,7 @@ from bertops.corpus.minhash import band_names, bands
 from bertops.corpus.params import CorpusParams, SourceParams
 from bertops.corpus.rules.flat import split_lines
 from bertops.corpus.shingles import Words, content_words, shingles, text_hashes
-from bertops.corpus.tables import LEDGER, batches, only_part, write_single
+from bertops.corpus.tables import LEDGER, batches, only_part, write_single, write_stream
 from bertops.document import SplitParams
 from bertops.storage import write_whole
 
@@ -28,18 +28,25 @@ def judge_shard(
     raw: Path, target: Path, source: SourceParams, params: CorpusParams, split: SplitParams
 ) -> None:
     """Judge every document of one raw part; writes kept/, ledger/ and lines/ under `target`."""
+    ledger, lines = [LEDGER.to_frame()], [LINES.to_frame()]
+
+    def kept() -> Iterator[pl.DataFrame]:
+        """What stays of each batch; the texts of one alone are held."""
+        for batch in batches(raw):
+            judged = judge_batch(batch, source, params, split)
+            ledger.append(judged.ledger)
+            lines.append(_line_counts(judged.kept, params.dedup.boilerplate_min_words))
+            yield judged.kept
+
     with write_whole(target) as partial:
-        least = params.dedup.boilerplate_min_words
-        judged = [judge_batch(batch, source, params, split) for batch in batches(raw)]
-        kept = pl.concat([JUDGED.to_frame(), *(one.kept for one in judged)])
-        write_single(kept, partial / "kept")
-        ledger = pl.concat([LEDGER.to_frame(), *(one.ledger for one in judged)])
-        write_single(ledger, partial / "ledger")
-        write_single(_line_counts(kept, least), partial / "lines")
+        write_stream(kept(), partial / "kept", JUDGED)
+        write_single(pl.concat(ledger), partial / "ledger")
+        counts = pl.concat(lines).group_by("source", "hash").agg(pl.col("documents").sum())
+        write_single(counts.sort("hash").select(LINES.names()).cast(LINES), partial / "lines")
 
 
 def _line_counts(kept: pl.DataFrame, min_words: int) -> pl.DataFrame:
-    """In how many documents of the shard each line stands, for lines of enough words.
+    """In how many documents of a batch each line stands, for lines of enough words: table LINES.
 
     Short lines are headings as often as they are buttons, and cost little either way.
     """
@@ -49,8 +56,7 @@ def _line_counts(kept: pl.DataFrame, min_words: int) -> pl.DataFrame:
     lines = lines.filter(pl.Series(words.end - words.start) >= min_words)
     counted = lines.unique(["document", "hash"]).group_by("hash").agg(documents=pl.len())
     source = training["source"][0] if len(training) else ""
-    rows = counted.with_columns(source=pl.lit(source)).sort("hash")
-    return rows.select(LINES.names()).cast(LINES)
+    return counted.with_columns(source=pl.lit(source)).select(LINES.names()).cast(LINES)
 
 
 def keys_schema(params: CorpusParams) -> pl.Schema:
@@ -81,20 +87,24 @@ def sign_shard(
     """
     lines = pl.read_parquet(boilerplate)["hash"]
     grams = load_index(index, params.decontaminate.ngram) if index else None
-    texts, matches = [JUDGED.to_frame()], [MATCHES.to_frame()]
-    keys, row = [keys_schema(params).to_frame()], 0
-    for batch in batches(only_part(judged / "kept")):
-        batch = strip_lines(batch, lines, params.dedup.boilerplate_max_stripped)
-        words = content_words(batch["text"])
-        texts.append(batch)
-        keys.append(sign(batch, words, params))
-        if grams is not None:
-            training = (batch["split"] == "train").to_numpy()
-            found = find_overlaps(words, training, grams)
-            matches.append(found.with_columns(pl.col("document") + row))
-        row += len(batch)
+    keys, matches = [keys_schema(params).to_frame()], [MATCHES.to_frame()]
+
+    def texts() -> Iterator[pl.DataFrame]:
+        """Each batch, stripped; the texts of one alone are held."""
+        row = 0
+        for judged_batch in batches(only_part(judged / "kept")):
+            batch = strip_lines(judged_batch, lines, params.dedup.boilerplate_max_stripped)
+            words = content_words(batch["text"])
+            keys.append(sign(batch, words, params))
+            if grams is not None:
+                training = (batch["split"] == "train").to_numpy()
+                found = find_overlaps(words, training, grams)
+                matches.append(found.with_columns(pl.col("document") + row))
+            row += len(batch)
+            yield batch
+
     with write_whole(target) as partial:
-        write_single(pl.concat(texts), partial / "texts")
+        write_stream(texts(), partial / "texts", JUDGED)
         write_single(pl.concat(keys), partial / "keys")
         write_single(pl.concat(matches), partial / "matches")
 

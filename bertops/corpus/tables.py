@@ -163,7 +163,12 @@ def _text_bytes(table: pl.DataFrame) -> int:
 
 def write_single(table: pl.DataFrame, directory: Path) -> None:
     """Write a table as one part."""
-    write_parts([table], directory, table.schema, len(table) + 1, 1 << 60)
+    write_stream([table], directory, table.schema)
+
+
+def write_stream(tables: Iterable[pl.DataFrame], directory: Path, schema: pl.Schema) -> None:
+    """Write tables, one after the other as they come, as one part."""
+    write_parts(tables, directory, schema, 1 << 60, 1 << 60)
 
 
 def parts(directory: Path) -> list[Path]:

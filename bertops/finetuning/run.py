@@ -143,19 +143,33 @@ def _run_all(
     rates: dict[Model, tuple[float, ...]] = {"pretrained": params.learning_rates}
     if params.control:
         rates["control"] = params.control_learning_rates
-    jobs = [(model, params.seeds[0], rate) for model, some in rates.items() for rate in some]
-    attempts = len(jobs) + len(rates) * (len(params.seeds) - 1)
-    total = attempts * params.epochs
+    seeds, searched = params.seeds, [model for model, some in rates.items() if len(some) > 1]
+    jobs = [
+        (model, seed, rate)
+        for model, some in rates.items()
+        for rate in some
+        for seed in (seeds[:1] if model in searched else seeds)
+    ]
+    attempts = len(jobs) + len(searched) * (len(seeds) - 1)
     with (
-        progress(what=f"fine-tuning {bench.task.name}", total=total, unit="epoch") as bar,
+        progress(
+            what=f"fine-tuning {bench.task.name}", total=attempts * params.epochs, unit="epoch"
+        ) as bar,
         open_pool(bench, work, tracker, bar.update, attempts) as pool,
     ):
-        first = pool.run(jobs)
-        best = {m: max((f for f in first if f.model == m), key=_validation) for m in rates}
-        chosen = {model: found.learning_rate for model, found in best.items()}
-        rest = pool.run([(m, seed, chosen[m]) for m in rates for seed in params.seeds[1:]])
-    runs = [r for m in rates for r in (best[m], *(x for x in rest if x.model == m))]
-    return runs, [found for found in first if found not in runs], chosen
+        done = pool.run(jobs)
+        chosen = {model: _best(done, model, seeds[0]).learning_rate for model in rates}
+        done += pool.run(
+            [(m, seed, chosen[m]) for m in rates for seed in seeds[1:] if m in searched]
+        )
+    runs = [run for run in done if run.learning_rate == chosen[run.model]]
+    runs.sort(key=lambda run: (list(rates).index(run.model), seeds.index(run.seed)))
+    return runs, [run for run in done if run not in runs], chosen
+
+
+def _best(done: Sequence[Attempt], model: Model, seed: int) -> Attempt:
+    """The run of one seed whose rate does best on validation."""
+    return max((run for run in done if (run.model, run.seed) == (model, seed)), key=_validation)
 
 
 def _validation(run: Attempt) -> float:
