@@ -6,7 +6,7 @@ a new file costs only itself, and changed parameters or inputs never reuse old r
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
@@ -17,7 +17,7 @@ from bertops.corpus.minhash import band_names, bands
 from bertops.corpus.params import CorpusParams, SourceParams
 from bertops.corpus.rules.flat import split_lines
 from bertops.corpus.shingles import Words, content_words, shingles, text_hashes
-from bertops.corpus.tables import LEDGER, batches, only_part, write_single, write_stream
+from bertops.corpus.tables import LEDGER, PartWriter, batches, only_part, write_single
 from bertops.document import SplitParams
 from bertops.storage import write_whole
 
@@ -28,19 +28,17 @@ def judge_shard(
     raw: Path, target: Path, source: SourceParams, params: CorpusParams, split: SplitParams
 ) -> None:
     """Judge every document of one raw part; writes kept/, ledger/ and lines/ under `target`."""
-    ledger, lines = [LEDGER.to_frame()], [LINES.to_frame()]
-
-    def kept() -> Iterator[pl.DataFrame]:
-        """What stays of each batch; the texts of one alone are held."""
+    lines = [LINES.to_frame()]
+    with (
+        write_whole(target) as partial,
+        PartWriter(partial / "kept", JUDGED) as kept,
+        PartWriter(partial / "ledger", LEDGER) as ledger,
+    ):
         for batch in batches(raw):
             judged = judge_batch(batch, source, params, split)
-            ledger.append(judged.ledger)
+            kept.write(judged.kept)
+            ledger.write(judged.ledger)
             lines.append(_line_counts(judged.kept, params.dedup.boilerplate_min_words))
-            yield judged.kept
-
-    with write_whole(target) as partial:
-        write_stream(kept(), partial / "kept", JUDGED)
-        write_single(pl.concat(ledger), partial / "ledger")
         counts = pl.concat(lines).group_by("source", "hash").agg(pl.col("documents").sum())
         write_single(counts.sort("hash").select(LINES.names()).cast(LINES), partial / "lines")
 
@@ -87,26 +85,23 @@ def sign_shard(
     """
     lines = pl.read_parquet(boilerplate)["hash"]
     grams = load_index(index, params.decontaminate.ngram) if index else None
-    keys, matches = [keys_schema(params).to_frame()], [MATCHES.to_frame()]
-
-    def texts() -> Iterator[pl.DataFrame]:
-        """Each batch, stripped; the texts of one alone are held."""
-        row = 0
-        for judged_batch in batches(only_part(judged / "kept")):
-            batch = strip_lines(judged_batch, lines, params.dedup.boilerplate_max_stripped)
+    row = 0
+    with (
+        write_whole(target) as partial,
+        PartWriter(partial / "texts", JUDGED) as texts,
+        PartWriter(partial / "keys", keys_schema(params)) as keys,
+        PartWriter(partial / "matches", MATCHES) as matches,
+    ):
+        for kept in batches(only_part(judged / "kept")):
+            batch = strip_lines(kept, lines, params.dedup.boilerplate_max_stripped)
             words = content_words(batch["text"])
-            keys.append(sign(batch, words, params))
+            texts.write(batch)
+            keys.write(sign(batch, words, params))
             if grams is not None:
                 training = (batch["split"] == "train").to_numpy()
                 found = find_overlaps(words, training, grams)
-                matches.append(found.with_columns(pl.col("document") + row))
+                matches.write(found.with_columns(pl.col("document") + row))
             row += len(batch)
-            yield batch
-
-    with write_whole(target) as partial:
-        write_stream(texts(), partial / "texts", JUDGED)
-        write_single(pl.concat(keys), partial / "keys")
-        write_single(pl.concat(matches), partial / "matches")
 
 
 def sign(batch: pl.DataFrame, words: Words, params: CorpusParams) -> pl.DataFrame:

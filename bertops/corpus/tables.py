@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Self
 
 import polars as pl
 import pyarrow as pa
@@ -79,6 +80,74 @@ ROW_GROUP_BYTES = 8_000_000
 """Bytes of text after which a row group is full, so that books do not fill the memory."""
 
 
+UNBOUNDED = 1 << 60
+
+
+class PartWriter:
+    """Writes the rows of a table as they come, in parts of bounded size.
+
+    Same rows, same bytes: how they are handed over changes nothing. No rows at all make one part
+    without rows, so that readers need no special case. To be used in a `with` block.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        schema: pl.Schema,
+        max_documents: int = UNBOUNDED,
+        max_bytes: int = UNBOUNDED,
+    ) -> None:
+        """Make the directory.
+
+        Args:
+            directory: gets part-00000.parquet and so on.
+            schema: columns and types.
+            max_documents: rows after which a part is full.
+            max_bytes: bytes of the column `text` (where there is one) after which a part is full.
+        """
+        directory.mkdir(parents=True, exist_ok=True)
+        self._directory, self._schema = directory, schema
+        self._max_documents, self._max_bytes = max_documents, max_bytes
+        self._waiting = schema.to_frame()
+        self._parts, self._rows, self._bytes = 0, 0, 0
+        self._part: pq.ParquetWriter | None = None
+        self.written = 0
+        """Rows so far."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def write(self, table: pl.DataFrame) -> None:
+        """Add rows; `table` has at least the columns of the schema."""
+        columns = table.select(self._schema.names()).cast(self._schema)
+        self._waiting = pl.concat([self._waiting, columns])
+        ends = _group_ends(self._waiting)
+        for start, end in pairwise([0, *ends]):
+            self._write_group(self._waiting.slice(start, end - start))
+        self._waiting = self._waiting.slice(ends[-1] if ends else 0)
+        self.written += len(table)
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None and (len(self._waiting) or self._part is None):
+            self._write_group(self._waiting)
+        if self._part is not None:
+            self._part.close()
+
+    def _write_group(self, group: pl.DataFrame) -> None:
+        """Write a row group, into the next part if this one is full."""
+        full = self._rows >= self._max_documents or self._bytes >= self._max_bytes
+        if self._part is None or full:
+            if self._part is not None:
+                self._part.close()
+            path = self._directory / f"part-{self._parts:05d}.parquet"
+            schema = _arrow(self._schema.to_frame()).schema
+            self._part = pq.ParquetWriter(path, schema, compression="zstd")
+            self._parts, self._rows, self._bytes = self._parts + 1, 0, 0
+        if len(group):
+            self._part.write_table(_arrow(group), row_group_size=len(group))
+        self._rows, self._bytes = self._rows + len(group), self._bytes + _text_bytes(group)
+
+
 def write_parts(
     tables: Iterable[pl.DataFrame],
     directory: Path,
@@ -86,48 +155,11 @@ def write_parts(
     max_documents: int,
     max_bytes: int,
 ) -> int:
-    """Write tables one after the other, in parts of bounded size.
-
-    Same rows, same bytes: where one table ends and the next begins changes nothing. No rows at
-    all make one part without rows, so that readers need no special case.
-
-    Args:
-        tables: with at least the columns of `schema`.
-        directory: gets part-00000.parquet and so on.
-        schema: columns and types.
-        max_documents: rows after which a part is full.
-        max_bytes: bytes of the column `text` (where there is one) after which a part is full.
-
-    Returns:
-        Number of rows written.
-    """
-    directory.mkdir(parents=True, exist_ok=True)
-    written, number, rows, size = 0, -1, 0, 0
-    part: pq.ParquetWriter | None = None
-    for group in _row_groups(tables, schema):
-        if part is None or rows >= max_documents or size >= max_bytes:
-            _close(part)
-            number, rows, size = number + 1, 0, 0
-            part = _open_part(directory, number, schema)
-        part.write_table(_arrow(group), row_group_size=max(len(group), 1))
-        rows, size, written = rows + len(group), size + _text_bytes(group), written + len(group)
-    if part is None:
-        part = _open_part(directory, 0, schema)
-    _close(part)
-    return written
-
-
-def _row_groups(tables: Iterable[pl.DataFrame], schema: pl.Schema) -> Iterator[pl.DataFrame]:
-    """The rows of all tables again, in groups of bounded size that depend on the rows alone."""
-    waiting = schema.to_frame()
-    for table in tables:
-        waiting = pl.concat([waiting, table.select(schema.names()).cast(schema)])
-        ends = _group_ends(waiting)
-        for start, end in pairwise([0, *ends]):
-            yield waiting.slice(start, end - start)
-        waiting = waiting.slice(ends[-1] if ends else 0)
-    if len(waiting):
-        yield waiting
+    """Write tables one after the other, as `PartWriter` does; returns the number of rows."""
+    with PartWriter(directory, schema, max_documents, max_bytes) as writer:
+        for table in tables:
+            writer.write(table)
+    return writer.written
 
 
 def _group_ends(table: pl.DataFrame) -> list[int]:
@@ -143,16 +175,6 @@ def _group_ends(table: pl.DataFrame) -> list[int]:
     return ends
 
 
-def _open_part(directory: Path, number: int, schema: pl.Schema) -> pq.ParquetWriter:
-    path = directory / f"part-{number:05d}.parquet"
-    return pq.ParquetWriter(path, _arrow(schema.to_frame()).schema, compression="zstd")
-
-
-def _close(part: pq.ParquetWriter | None) -> None:
-    if part is not None:
-        part.close()
-
-
 def _arrow(table: pl.DataFrame) -> pa.Table:
     return table.to_arrow(compat_level=pl.CompatLevel.oldest())
 
@@ -163,12 +185,7 @@ def _text_bytes(table: pl.DataFrame) -> int:
 
 def write_single(table: pl.DataFrame, directory: Path) -> None:
     """Write a table as one part."""
-    write_stream([table], directory, table.schema)
-
-
-def write_stream(tables: Iterable[pl.DataFrame], directory: Path, schema: pl.Schema) -> None:
-    """Write tables, one after the other as they come, as one part."""
-    write_parts(tables, directory, schema, 1 << 60, 1 << 60)
+    write_parts([table], directory, table.schema, UNBOUNDED, UNBOUNDED)
 
 
 def parts(directory: Path) -> list[Path]:

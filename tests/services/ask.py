@@ -26,13 +26,20 @@ def prefect(project: Path, *arguments: str) -> str:
     return ran.stdout
 
 
+def server() -> Any:
+    """Client of the Prefect server of now: Prefect itself asks the environment once a process."""
+    from prefect.client.orchestration import SyncPrefectClient
+
+    address, account = (os.environ[f"PREFECT_API_{name}"] for name in ("URL", "AUTH_STRING"))
+    return SyncPrefectClient(address, auth_string=account)
+
+
 def flow_runs(name: str) -> list[Any]:
     """Runs of one flow, newest first."""
-    from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowFilter, FlowFilterName
     from prefect.client.schemas.sorting import FlowRunSort
 
-    with get_client(sync_client=True) as client:
+    with server() as client:
         return client.read_flow_runs(
             flow_filter=FlowFilter(name=FlowFilterName(any_=[name])),
             sort=FlowRunSort.EXPECTED_START_TIME_DESC,

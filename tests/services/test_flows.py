@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from bertops import git, versioning
-from tests.services.ask import flow_runs, prefect, wait_for
+from tests.services.ask import flow_runs, prefect, server, wait_for
 from tests.toy import bertops, environment
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(1800)]
@@ -112,14 +112,12 @@ def state_of(run_id: UUID) -> Any:
 
 
 def test_a_person_resumes_the_run_and_the_version_becomes_champion(trained: Path, waiting: int):
-    from prefect.client.orchestration import get_client
-
     before = champion(trained)
     run_id = start_promotion(trained, waiting, timeout_s=600)
     wait_for(lambda: state_of(run_id).is_paused() or state_of(run_id).is_final(), seconds=200)
     assert state_of(run_id).is_paused(), state_of(run_id).message
     assert champion(trained) == before
-    with get_client(sync_client=True) as client:
+    with server() as client:
         client.resume_flow_run(run_id)
     wait_for(lambda: state_of(run_id).is_final(), seconds=200)
     assert state_of(run_id).is_completed(), state_of(run_id).message
