@@ -34,14 +34,15 @@ lint: $(VENV)/.test ## Format and mend what ruff can mend
 torture: $(VENV)/.test ## Kill the trainer 100 times and compare with an untouched run (long)
 	@$(ONE_THREAD) $(BIN)/python -m pytest -m torture --timeout 7200
 
-test-services: $(VENV)/.test ## Faults against real servers, workers and remotes, on loopback
-	@$(PIP) install -c constraints.txt -e '.[flows,quickstart,dev,services]'
-	@$(ONE_THREAD) $(BIN)/python -m pytest -m service --timeout 1200
+test-services: $(VENV)/.test ## Faults against real servers, workers, remotes and clusters, on loopback (long)
+	@$(PIP) install -c constraints.txt -e '.[flows,quickstart,dev,services,ray,browser]'
+	@$(ONE_THREAD) $(BIN)/python -m pytest -m service --timeout 1800
+	@$(BIN)/python -m pytest tests/browser
 
 bench: $(VENV)/.test ## Measure this machine: benchmarks/results/
 	@for name in corpus pretraining finetuning inference; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
-up: $(VENV)/.run ## Start a Prefect server and worker, an MLflow server (and PostgreSQL where installed)
+up: $(VENV)/.services ## Start a Prefect server and worker, an MLflow server (and PostgreSQL where installed)
 	@$(BIN)/bertops up
 
 down: $(VENV)/.run ## Stop what `make up` started
@@ -55,7 +56,7 @@ docs: $(VENV)/.test ## Write the reference pages anew from the code
 
 constraints: ## Renew constraints.txt from the lower bounds in pyproject.toml
 	@$(PYTHON) -m venv --clear build/constraints
-	@build/constraints/bin/python -m pip --disable-pip-version-check --quiet install -e '.[flows,quickstart,dev,services,chinese,web]'
+	@build/constraints/bin/python -m pip --disable-pip-version-check --quiet install -e '.[flows,quickstart,dev,services,browser,ray,chinese,web]'
 	@sed -n '/^#/p' constraints.txt > build/constraints.txt
 	@build/constraints/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' >> build/constraints.txt
 	@mv build/constraints.txt constraints.txt
@@ -69,6 +70,10 @@ $(VENV)/bin/python:
 $(VENV)/.run: $(VENV)/bin/python constraints.txt pyproject.toml
 	@echo "Installing pinned dependencies into $(VENV) (minutes the first time) ..." >&2
 	@$(PIP) install -c constraints.txt -e '.[flows,quickstart]'
+	@touch $@
+
+$(VENV)/.services: $(VENV)/.run
+	@$(PIP) install -c constraints.txt -e '.[flows,quickstart,services]'
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.run

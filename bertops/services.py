@@ -134,7 +134,8 @@ def _databases(folder: Path, ports: Ports, password: str) -> dict[str, str]:
     """
     user = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
     data = folder / "postgres"
-    possible = shutil.which("initdb") is not None and _can_enter(folder, user)
+    initdb = postgres_program("initdb")
+    possible = initdb is not None and _can_enter(folder, user)
     if data.exists() and not possible:
         raise BertopsError(
             f"the servers' data are in a PostgreSQL database, {data}, which cannot be begun: "
@@ -147,8 +148,9 @@ def _databases(folder: Path, ports: Ports, password: str) -> dict[str, str]:
             "mlflow": f"sqlite:///{folder}/mlflow.db",
         }
     if not (data / "PG_VERSION").exists():
-        _init_postgres(data, password, user)
-    command = ["postgres", "-D", str(data), "-p", str(ports.postgres), "-k", "",
+        _init_postgres(str(initdb), data, password, user)
+    server = str(postgres_program("postgres"))
+    command = [server, "-D", str(data), "-p", str(ports.postgres), "-k", "",
                "-c", "listen_addresses=127.0.0.1"]  # fmt: skip
     _start(folder, Service("postgres", command, user=user))
     for name in ("prefect", "mlflow"):
@@ -168,7 +170,14 @@ def _can_enter(folder: Path, user: str | None) -> bool:
         return False
 
 
-def _init_postgres(data: Path, password: str, user: str | None) -> None:
+def postgres_program(name: str) -> str | None:
+    """A program of PostgreSQL on the PATH, or where Debian puts those of its newest version."""
+    versions = Path("/usr/lib/postgresql").glob("*/bin")
+    newest = sorted(versions, key=lambda folder: float(folder.parent.name), reverse=True)
+    return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), *map(str, newest)]))
+
+
+def _init_postgres(initdb: str, data: Path, password: str, user: str | None) -> None:
     data.mkdir()
     secret = data.with_name("postgres.secret")
     write_text(secret, password)
@@ -177,7 +186,7 @@ def _init_postgres(data: Path, password: str, user: str | None) -> None:
         if user:
             shutil.chown(path, user)
     ran = subprocess.run(
-        ["initdb", "-D", str(data), "-U", "bertops", "--auth=scram-sha-256",
+        [initdb, "-D", str(data), "-U", "bertops", "--auth=scram-sha-256",
          f"--pwfile={secret}", "--encoding=UTF8", "--locale=C"],
         capture_output=True, text=True, user=user, cwd="/",
     )  # fmt: skip
