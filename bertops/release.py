@@ -82,6 +82,7 @@ def register_all(params: Params, paths: Paths, registry: Registry) -> tuple[Regi
     lineage = read_lineage(paths.root, {name: hash_tree(p) for name, p in inputs.items()}).tags()
     metrics = read_json(paths.evaluation / "metrics.json")
     models = {ENCODER: paths.encoder} | {t.name: paths.task_model(t.name) for t in params.tasks}
+    report = render_report(paths.root)  # as measured: the verdict on a version comes after it
     found = []
     for name, folder in models.items():
         card = paths.state / "cards" / f"{name}.md"
@@ -94,6 +95,7 @@ def register_all(params: Params, paths: Paths, registry: Registry) -> tuple[Regi
             tags=_intervals(numbers),
             files={
                 "README.md": card,
+                "report.html": report,
                 "evaluation.json": paths.evaluation / "evaluation.json",
                 "params.yaml": paths.root / "params.yaml",
             },

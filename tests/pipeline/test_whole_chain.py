@@ -41,6 +41,8 @@ def test_a_run_ends_with_models_reports_and_champions(finished: Path):
     assert {(v["name"], v["version"], *v["aliases"]) for v in versions(finished)} == {
         ("encoder", 1, "champion"), ("sentiment", 1, "champion"),
     }  # fmt: skip
+    kept_with_versions = list((finished / ".bertops/mlflow").rglob("report.html"))
+    assert len(kept_with_versions) == 2
 
 
 def test_the_end_of_a_run_tells_results_places_and_next_steps(finished: Path):
