@@ -269,6 +269,7 @@ def _task_input(paths: Paths, name: str) -> "TaskInput":
         labels=tuple(decided["labels"]),
         metric=decided["metric"],
         seed=decided["best_seed"],
+        failed_runs=decided["failed"],
         model=paths.task_model(name),
     )
 

@@ -60,6 +60,8 @@ class TaskInput:
     """The score that decides comparisons."""
     seed: int
     """The seed that ships; validation chose it, never the test set."""
+    failed_runs: int = 0
+    """Runs of fine-tuning that gave no model."""
     model: Path | None = None
     """The shipped model, in Hugging Face form; None: behaviour is not tried."""
 
@@ -85,6 +87,7 @@ class TaskResult:
     labels: tuple[str, ...]
     metric: str
     seed: int
+    failed_runs: int
     measured: tuple[Measured, ...]
     comparisons: dict[str, tuple[Comparison, ...]]
     """By split: the shipped model's architecture and training against each baseline."""
@@ -183,6 +186,7 @@ def evaluate_task(
         labels=task.labels,
         metric=task.metric,
         seed=task.seed,
+        failed_runs=task.failed_runs,
         measured=tuple(
             measured
             for models in answers.values()

@@ -86,6 +86,7 @@ def test_the_page_says_what_the_numbers_say(project: tuple[Path, TaskInput]) -> 
     for finding in content.tasks["sentiment"]["findings"].values():
         assert finding.replace("'", "&#39;") in page
     assert "not put forward for promotion" in page
+    assert "1 run of fine-tuning failed" in page
     assert render_page(content) == page
     assert re.search(r"(?:src|href)=[\"']?(?:https?:)?//", page) is None
     assert len(page) < 200_000
