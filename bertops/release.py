@@ -204,10 +204,17 @@ def _verdict(params: Params, paths: Paths, registry: Registry, one: Release) -> 
         "version": one.version,
         "against": one.champion,
         "standing": one.standing,
-        "sentence": one.sentence,
+        "sentence": _in_short(one) if one.refused else one.sentence,
         "gates": [gate.to_dict() | {"name": gate.gate, "reason": gate.said} for gate in one.gates],
         "head_to_head": _beside_rival(params, paths, registry, one),
     }
+
+
+def _in_short(refused: Release) -> str:
+    """A refusal without its reasons, which stand in the table of the gates."""
+    names = [gate.gate.replace("_", " ") for gate in refused.gates if not gate.passed]
+    stays = "" if refused.champion is None else f" The champion stays version {refused.champion}."
+    return f"{len(names)} of {len(refused.gates)} gates said no: {', '.join(names)}.{stays}"
 
 
 def _beside_rival(
