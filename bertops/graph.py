@@ -4,8 +4,9 @@ DVC resolves the same file when it runs; a contract test holds both to the same 
 here costs milliseconds, asking DVC costs most of a second for each question.
 """
 
+import itertools
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -20,10 +21,10 @@ class GraphError(BertopsError):
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of dvc.yaml, or one item of a `foreach` stage."""
+    """One stage of dvc.yaml, or one cell of a `matrix`."""
 
     address: str
-    """What DVC calls it: `clean`, or `ingest@0` for the first item of a list."""
+    """What DVC calls it: `clean`, or `ingest@source0` for the first source of a list."""
     name: str
     """Name in dvc.yaml, without the item."""
     item: str | None
@@ -125,19 +126,30 @@ def _check_order(graph: Graph) -> None:
 
 
 def _expand(name: str, body: Mapping[str, Any], params: Mapping[str, Any]) -> Iterator[Stage]:
-    if "foreach" not in body:
+    if "matrix" not in body:
         yield _stage(name, name, None, body, params)
         return
-    items = body["foreach"]
-    if isinstance(items, str):
-        items = _look_up(items.removeprefix("${").removesuffix("}"), params)
-    pairs: Iterable[tuple[Any, Any]] = (
-        items.items() if isinstance(items, dict) else enumerate(items or ())
-    )
-    for key, item in pairs:
-        item_name = item["name"] if isinstance(item, dict) and "name" in item else str(item)
-        scope = {**params, "item": item, "key": key}
-        yield _stage(f"{name}@{key}", name, str(item_name), body["do"], scope)
+    axes = {axis: list(enumerate(_values(some, params))) for axis, some in body["matrix"].items()}
+    for combination in itertools.product(*axes.values()):
+        chosen = list(zip(axes, combination, strict=True))
+        key = "-".join(
+            f"{axis}{place}" if isinstance(value, Mapping | list) else str(value)
+            for axis, (place, value) in chosen
+        )
+        scope = {**params, "item": {axis: value for axis, (_, value) in chosen}, "key": key}
+        label = " ".join(_name(value) for _, (_, value) in chosen)
+        yield _stage(f"{name}@{key}", name, label, body, scope)
+
+
+def _values(some: Any, params: Mapping[str, Any]) -> Sequence[Any]:
+    """Values of one axis of a matrix: a list, or the name of one in params.yaml."""
+    if isinstance(some, str):
+        some = _look_up(some.removeprefix("${").removesuffix("}"), params)
+    return some or ()
+
+
+def _name(item: Any) -> str:
+    return str(item["name"] if isinstance(item, Mapping) and "name" in item else item)
 
 
 def _stage(

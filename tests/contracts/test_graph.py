@@ -12,9 +12,8 @@ from bertops.problems import read_yaml
 
 @pytest.fixture(scope="module")
 def declared(repository: Path) -> dict[str, dict]:
-    """Stages of dvc.yaml, the body of `foreach` stages unwrapped."""
-    found = read_yaml(repository / "dvc.yaml")["stages"]
-    return {name: body.get("do", body) for name, body in found.items()}
+    """Stages of dvc.yaml."""
+    return dict(read_yaml(repository / "dvc.yaml")["stages"])
 
 
 def test_every_stage_of_dvc_yaml_has_its_function_and_the_other_way_round(declared):
@@ -22,7 +21,11 @@ def test_every_stage_of_dvc_yaml_has_its_function_and_the_other_way_round(declar
 
 
 def test_every_stage_calls_itself(declared, repository: Path):
-    items = {"ingest": " ${item.name}", "task_data": " ${item.name}", "finetune": " ${item.name}"}
+    items = {
+        "ingest": " ${item.source.name}",
+        "task_data": " ${item.task.name}",
+        "finetune": " ${item.task.name}",
+    }
     assert set(items) == set(stages.ITEM_STAGES)
     for name, body in declared.items():
         assert body["cmd"] == f"bertops stage {name}{items.get(name, '')}"
@@ -56,15 +59,17 @@ def test_every_section_of_the_parameters_changes_some_stage(declared, repository
 
 def test_outputs_lie_where_paths_says(declared):
     paths = Paths(Path())
-    name = "${item.name}"
+    source, task = "${item.source.name}", "${item.task.name}"
     known = {str(p) for p in (
-        paths.fetched, paths.raw(name), paths.quarantine(name), paths.task_data(name),
-        paths.corpus, paths.ledger, paths.tokens, paths.predictions(name), paths.tokenizer,
-        paths.encoder, paths.task_model(name), paths.evaluation, paths.reports / "curves",
+        paths.fetched, paths.raw(source), paths.quarantine(source), paths.task_data(task),
+        paths.corpus, paths.ledger, paths.tokens, paths.predictions(task), paths.tokenizer,
+        paths.encoder, paths.task_model(task), paths.evaluation, paths.reports / "curves",
         paths.data_card,
     )}  # fmt: skip
     for stage, body in declared.items():
-        report = str(paths.report(stage, name if stage in stages.ITEM_STAGES else None))
+        axes = {"source": source, "task": task}
+        item = next((axes[axis] for axis in body.get("matrix", ())), None)
+        report = str(paths.report(stage, item))
         assert set(body["outs"]) <= known | {report}
 
 

@@ -22,17 +22,15 @@ DVC = """
 stages:
   first: {cmd: cp in.txt first.txt, deps: [in.txt], params: [size], outs: [first.txt]}
   tell:
-    foreach: ${tasks}
-    do:
-      cmd: echo ${item.lr} > told-${item.name}.txt
-      params: [tasks]
-      outs: ["told-${item.name}.txt"]
+    matrix: {task: "${tasks}"}
+    cmd: echo ${item.task.lr} > told-${item.task.name}.txt
+    params: [tasks]
+    outs: ["told-${item.task.name}.txt"]
   train:
-    foreach: ${tasks}
-    do:
-      cmd: cat first.txt told-${item.name}.txt > model-${item.name}.txt
-      deps: [first.txt, "told-${item.name}.txt"]
-      outs: ["model-${item.name}.txt"]
+    matrix: {task: "${tasks}"}
+    cmd: cat first.txt told-${item.task.name}.txt > model-${item.task.name}.txt
+    deps: [first.txt, "told-${item.task.name}.txt"]
+    outs: ["model-${item.task.name}.txt"]
 """
 
 
@@ -81,8 +79,8 @@ def test_after_a_run_nothing_is_stale_and_nothing_runs_again(project: Path):
 def test_editing_one_entry_of_a_list_runs_only_what_hangs_on_that_entry(project: Path):
     reproduce_all(project)
     (project / "params.yaml").write_text(PARAMS.replace("lr: 2", "lr: 3"))
-    assert versioning.status(project).keys() == {"tell@0", "tell@1"}
-    assert reproduce_all(project) == ["tell@0", "tell@1", "train@1"]
+    assert versioning.status(project).keys() == {"tell@task0", "tell@task1"}
+    assert reproduce_all(project) == ["tell@task0", "tell@task1", "train@task1"]
 
 
 def test_status_says_why(project: Path):
@@ -91,7 +89,7 @@ def test_status_says_why(project: Path):
     (project / "model-a.txt").unlink()
     assert versioning.status(project) == {
         "first": ["in.txt modified"],
-        "train@0": ["model-a.txt deleted (output)"],
+        "train@task0": ["model-a.txt deleted (output)"],
     }
 
 
@@ -230,11 +228,11 @@ def spoil(path: Path) -> None:
 def test_what_was_damaged_in_the_cache_is_made_again(project: Path):
     reproduce_all(project)
     good = (project / "model-a.txt").read_bytes()
-    md5 = versioning.locked(project)["train@0"]["outs"][0]["md5"]
+    md5 = versioning.locked(project)["train@task0"]["outs"][0]["md5"]
     spoil(project / f".dvc/cache/files/md5/{md5[:2]}/{md5[2:]}")
     (project / "model-a.txt").unlink()
     (project / "dvc.lock").write_text("schema: '2.0'\nstages: {}\n")
-    versioning.reproduce(project, "train@0")
+    versioning.reproduce(project, "train@task0")
     assert (project / "model-a.txt").read_bytes() == good
 
 

@@ -127,7 +127,7 @@ def test_killed_in_training_the_next_run_finishes_with_the_same_lock_file(
     kill_when(project, lambda: any((project / ".bertops/checkpoints").glob("*/*")))
     assert "pretrain" not in versioning.locked(project)
     kill_when(project, lambda: any((project / ".bertops/finetuning").glob("*/*")))
-    assert "finetune@0" not in versioning.locked(project)
+    assert "finetune@task0" not in versioning.locked(project)
     dvc(project, "repro")
     assert (project / "dvc.lock").read_text() == (finished / "lock-of-first-run").read_text()
 

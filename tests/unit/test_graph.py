@@ -8,11 +8,10 @@ PARAMS = "sources: [{name: a, path: in/a}, {name: b, path: in/b}]\nsize: 1\n"
 DVC = """
 stages:
   read:
-    foreach: ${sources}
-    do:
-      cmd: "true"
-      deps: ["${item.path}"]
-      outs: ["raw/${item.name}"]
+    matrix: {source: "${sources}"}
+    cmd: "true"
+    deps: ["${item.source.path}"]
+    outs: ["raw/${item.source.name}"]
   join: {cmd: "true", deps: [raw], params: [size], outs: [joined: {cache: true}]}
   count: {cmd: "true", deps: [joined/part], outs: [counted]}
 """
@@ -27,7 +26,7 @@ def project(tmp_path: Path) -> Path:
 
 def test_items_of_a_list_become_stages_with_the_names_that_dvc_gives(project: Path):
     stages = graph.read(project).stages
-    assert [s.address for s in stages] == ["read@0", "read@1", "join", "count"]
+    assert [s.address for s in stages] == ["read@source0", "read@source1", "join", "count"]
     assert [s.label for s in stages] == ["read a", "read b", "join", "count"]
     assert stages[1].deps == ("in/b",)
 
@@ -40,7 +39,9 @@ def test_a_stage_needs_those_whose_output_holds_or_lies_in_what_it_reads(project
 
 def test_a_stage_behind_a_stale_one_is_waiting(project: Path):
     found = graph.states(
-        graph.read(project), {"read@1": ["in/b modified"]}, ["read@0", "read@1", "join"]
+        graph.read(project),
+        {"read@source1": ["in/b modified"]},
+        ["read@source0", "read@source1", "join"],
     )
     assert [s.state for s in found] == ["up to date", "stale", "waiting", "never run"]
     assert found[2].why == ("read b may change what it reads",)
