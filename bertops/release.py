@@ -232,6 +232,18 @@ def _beside_rival(
     return asdict(found) | {"finding": explain(found.comparison, better, worse)}
 
 
+def decide_version(root: Path, name: str, version: int) -> Decision:
+    """What the gates say about a registered version today; changes and records nothing.
+
+    Raises:
+        VersionMissing: there is no such version.
+    """
+    params, paths = load(root / "params.yaml"), Paths(root)
+    registry = open_registry(paths)
+    evidence = _evidence(params, paths, registry, name, version)
+    return decide(registry, name, version, evidence, params.registry.gates)
+
+
 def promote_version(
     root: Path, name: str, version: int, *, mode: Mode | None = None, why: str
 ) -> Promotion:
@@ -244,9 +256,7 @@ def promote_version(
         PromotionRefused: a gate said no.
         VersionMissing: there is no such version.
     """
-    params, paths = load(root / "params.yaml"), Paths(root)
-    registry = open_registry(paths)
-    evidence = _evidence(params, paths, registry, name, version)
-    ready = decide(registry, name, version, evidence, params.registry.gates)
-    settings = params.registry.model_copy(update={"mode": mode or params.registry.mode})
-    return promote(registry, ready, settings, why=why)
+    ready = decide_version(root, name, version)
+    rules = load(root / "params.yaml").registry
+    settings = rules.model_copy(update={"mode": mode or rules.mode})
+    return promote(open_registry(Paths(root)), ready, settings, why=why)

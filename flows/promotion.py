@@ -50,11 +50,10 @@ def promotion(
         BertopsError: the new champion failed its smoke test; the one before it is back.
     """
     root = root.resolve()
-    rehearsal = release.promote_version(root, model, version, mode="dry-run", why=why)
-    registry = release.open_registry(Paths(root))
-    if ask and rehearsal.from_version != version:
+    decision = release.decide_version(root, model, version)
+    if ask and decision.passed and not decision.already:
         _wait_for_a_person(model, version, timeout_s)
-        approve(registry, model, version, why=why)
+        approve(release.open_registry(Paths(root)), model, version, why=why)
     done = release.promote_version(root, model, version, why=why)
     say(done.sentence)
     if done.changed:

@@ -23,7 +23,13 @@ def plain(value: Any) -> Any:
 
 def print_json(value: Any) -> None:
     """Print a report as JSON on stdout."""
-    print(json.dumps(plain(value), indent=2, ensure_ascii=False, default=str))
+    print(json.dumps(plain(value), indent=2, ensure_ascii=False, default=_inner))
+
+
+def _inner(value: Any) -> Any:
+    """What stands within a list or a table of values."""
+    found = plain(value)
+    return str(value) if found is value else found
 
 
 def table(rows: Iterable[Sequence[str]], indent: str = "") -> str:

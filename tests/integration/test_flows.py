@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import yaml
 
 from bertops.errors import BertopsError, GateRefused, UsageError
 from bertops.inference.load import load
@@ -61,6 +62,17 @@ def test_gates_and_a_person_that_agrees_make_a_champion(
     assert 2 in state.approved
     assert not promotion.fn(TASK, 2, ask=True, root=project).changed
     assert asked == [60], "a champion needs no second word"
+
+
+def test_where_approval_is_asked_for_the_word_of_the_person_is_the_approval(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+):
+    params = yaml.safe_load((project / "params.yaml").read_text())
+    params.setdefault("registry", {})["approval"] = True
+    (project / "params.yaml").write_text(yaml.safe_dump(params))
+    monkeypatch.setattr(promotion_flow, "pause_flow_run", lambda timeout: None)
+    assert promotion.fn(TASK, 2, ask=True, root=project).changed
+    assert champion(project) == 2
 
 
 def test_no_answer_means_no(project: Path, monkeypatch: pytest.MonkeyPatch):

@@ -90,7 +90,8 @@ def waiting(trained: Path) -> int:
     path = trained / "params.yaml"
     values = yaml.safe_load(path.read_text())
     values["registry"]["mode"] = "dry-run"
-    values["finetuning"]["seeds"] = [max(values["finetuning"]["seeds"]) + 1, 1]
+    last = max(values["finetuning"]["seeds"])
+    values["finetuning"]["seeds"] = [last + 1, last + 2]
     path.write_text(yaml.safe_dump(values, sort_keys=False))
     assert bertops(trained, "run").returncode == 0
     listed = json.loads(bertops(trained, "registry", "list", "sentiment", "--json").stdout)
@@ -129,6 +130,7 @@ def test_nobody_answers_and_the_champion_stays(trained: Path, waiting: int):
     assert before != waiting
     run_id = start_promotion(trained, waiting, timeout_s=10)
     wait_for(lambda: state_of(run_id).is_final(), seconds=300)
-    assert state_of(run_id).is_failed()
-    assert "which means no" in state_of(run_id).message
+    assert state_of(run_id).is_failed(), state_of(run_id).message
+    log = (trained / ".bertops/services/worker.log").read_text()
+    assert "nobody resumed the flow run within 10 s, which means no" in log
     assert champion(trained) == before
