@@ -32,10 +32,9 @@ _GUARD = threading.Lock()
 def quick_forward(model: Any) -> Iterator[None]:
     """Within the block the encoder of `model` computes by `encode`, with the same results.
 
-    On two cores it trains 1.4 times as fast as the stock forward with autocast, and predicts 1.3
-    times as fast (docs/experiments.md). Nothing changes on a GPU, for encoders that are neither
-    BERT nor ModernBERT, with adapters, decoders or gradient checkpointing, and for single calls
-    that ask for more than the last hidden state.
+    What it brings is measured by `python -m benchmarks.finetuning`. Nothing changes on a GPU, for
+    encoders that are neither BERT nor ModernBERT, with adapters, decoders or gradient
+    checkpointing, and for single calls that ask for more than the last hidden state.
     """
     body = getattr(model, "base_model", None)
     if body is None or not _fits(body):
