@@ -12,7 +12,7 @@ from bertops.errors import BertopsError
 from bertops.registry.client import Ledger
 from bertops.registry.events import Event, Kind, State, replay, replay_all
 
-FOREIGN_PATIENCE_S = 2.0
+FOREIGN_PATIENCE_S = 10.0
 """How long an alias may be out of line before it counts as written by somebody else: a writer of
 ours that was overtaken puts it right within one request."""
 
