@@ -20,6 +20,7 @@ from pathlib import Path
 import psutil
 
 from bertops.errors import BertopsError
+from bertops.extras import require
 from bertops.storage import read_json, write_json, write_text
 
 LEASES = "prefect.server.concurrency.lease_storage.filesystem"
@@ -69,6 +70,7 @@ def up(root: Path, ports: Ports, *, worker: bool = True) -> dict[str, str]:
     Raises:
         ServiceFailed: with the end of its log; what was started before keeps running.
         BertopsError: the database of an earlier start cannot be begun again.
+        PackageMissing: the extra `services` is not installed.
     """
     folder = _folder(root)
     password = _password(folder)
@@ -197,6 +199,7 @@ def _init_postgres(initdb: str, data: Path, password: str, user: str | None) -> 
 
 
 def _create_database(name: str, port: int, password: str) -> None:
+    require("services", "psycopg", reason="MLflow needs it for PostgreSQL")
     import psycopg
 
     where = {"host": "127.0.0.1", "port": port, "user": "bertops", "password": password}
@@ -233,6 +236,7 @@ def _prefect(folder: Path, ports: Ports, database: str, password: str) -> Servic
 
 
 def _mlflow(folder: Path, ports: Ports, database: str, password: str) -> Service:
+    require("services", "flask_wtf", reason="MLflow needs it for accounts")
     config = folder / "mlflow-auth.ini"
     write_text(
         config,

@@ -11,9 +11,9 @@ from bertops.errors import BertopsError
 def test_no_empty_database_is_begun_beside_a_full_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As when PostgreSQL was on the PATH last time, and is not today."""
+    """As when PostgreSQL was installed last time, and is not today."""
     (tmp_path / ".bertops/services/postgres").mkdir(parents=True)
-    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(services, "postgres_program", lambda name: None)
     with pytest.raises(BertopsError, match="not on the PATH"):
         services.up(tmp_path, services.Ports())
     assert services.running(tmp_path) == []
