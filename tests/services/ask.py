@@ -9,6 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+from bertops.storage import read_json
+
 
 def free_port() -> int:
     """A port that nobody listens on at the moment."""
@@ -44,6 +48,21 @@ def flow_runs(name: str) -> list[Any]:
             flow_filter=FlowFilter(name=FlowFilterName(any_=[name])),
             sort=FlowRunSort.EXPECTED_START_TIME_DESC,
         )
+
+
+def worker_processes(project: Path) -> list[psutil.Process]:
+    """The worker of a project, and after it everything that its flow runs have started."""
+    record = read_json(project / ".bertops/services/worker.process.json")
+    worker = psutil.Process(record["pid"])
+    return [worker, *worker.children(recursive=True)]
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether a process still does anything; one that nobody has waited for does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def wait_for(what: Callable[[], Any], seconds: float) -> Any:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 import yaml
 
@@ -20,7 +19,14 @@ from bertops.paths import Paths
 from bertops.storage import read_json
 from bertops.tracker import NullTracker
 from bertops.training.pretrain import pretrain
-from tests.services.ask import flow_runs, prefect, train_losses, wait_for
+from tests.services.ask import (
+    flow_runs,
+    is_alive,
+    prefect,
+    train_losses,
+    wait_for,
+    worker_processes,
+)
 from tests.toy import bertops
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(1800)]
@@ -100,16 +106,6 @@ def kill_service(project: Path, name: str) -> None:
     os.killpg(record["pid"], signal.SIGKILL)
 
 
-def engines(project: Path) -> list[psutil.Process]:
-    """Processes of flow runs of this project, with all they started."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        engine = "prefect.flow_engine" in " ".join(process.info["cmdline"] or ())
-        if engine and process.environ().get("PYTHONPATH", "").startswith(str(project)):
-            found += [process, *process.children(recursive=True)]
-    return found
-
-
 def test_servers_die_one_after_the_other_and_training_goes_on(
     project: Path, ports: services.Ports, tmp_path: Path, counts: dict[str, int]
 ):
@@ -137,10 +133,10 @@ def test_a_worker_that_is_told_to_stop_saves_and_the_next_run_carries_on(
 ):
     before = checkpoints(project)
     start_pipeline(project, seed=2)
-    record = read_json(project / ".bertops/services/worker.process.json")
-    os.kill(record["pid"], signal.SIGTERM)
+    worker, *runs = worker_processes(project)
+    worker.terminate()
     counts["injected"] += 1
-    wait_for(lambda: not engines(project), seconds=90)
+    wait_for(lambda: not any(map(is_alive, runs)), seconds=90)
     saved = [int(p.name.removeprefix("step-")) for p in checkpoints(project) - before]
     assert 0 < max(saved) < STEPS
     carry_on(project, ports)
@@ -154,8 +150,7 @@ def test_a_machine_that_is_gone_frees_its_slot_and_the_next_run_carries_on(
     """SIGKILL of the worker and of all it started, as when the power goes."""
     crashed = count("CRASHED")
     start_pipeline(project, seed=3)
-    kill_service(project, "worker")
-    for process in engines(project):
+    for process in worker_processes(project):
         process.kill()
     counts["injected"] += 1
     wait_for(lambda: count("CRASHED") > crashed, seconds=900)

@@ -5,16 +5,14 @@ Real processes on loopback: PostgreSQL where installed, Prefect, MLflow, a worke
 
 import os
 import re
-import signal
 import urllib.error
 import urllib.request
 from pathlib import Path
 
-import psutil
 import pytest
 
 from bertops import services, versioning
-from tests.services.ask import flow_runs, prefect, wait_for
+from tests.services.ask import flow_runs, prefect, wait_for, worker_processes
 from tests.toy import bertops
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(1800)]
@@ -75,12 +73,8 @@ def test_a_schedule_fires_and_ends_when_it_is_gone_from_the_file(project: Path):
 def test_a_run_that_is_killed_is_marked_and_the_next_one_carries_on(project: Path):
     prefect(project, "deployment", "run", "pipeline/pipeline")
     wait_for(lambda: any((project / ".bertops/checkpoints").glob("*/*")), seconds=900)
-    for process in psutil.process_iter(["cmdline"]):
-        if "prefect.flow_engine" in " ".join(process.info["cmdline"] or ()):
-            below = process.children(recursive=True)
-            if process.environ().get("PYTHONPATH") == str(project):
-                for one in [process, *below]:
-                    one.send_signal(signal.SIGKILL)
+    for process in worker_processes(project)[1:]:
+        process.kill()
     killed = wait_for(
         lambda: [r for r in flow_runs("pipeline") if r.state.is_crashed()], seconds=120
     )
