@@ -5,7 +5,7 @@
     launch.py       the same on several devices, one process each, under torchrun
     feed.py         step number → this process's batches, prepared ahead
     objective.py    one batch → loss, with the head on the hidden tokens alone
-    optimizer.py    parameter groups, AdamW, a step that refuses bad gradients
+    optimizer.py    AdamW, Muon beside it, a step that refuses bad gradients
     schedule.py     learning rate and budget: pure functions of progress
     precision.py    where bf16 is worth it; dropout that a restart repeats
     validation.py   masked-LM loss on held-out documents at a fixed 15 %

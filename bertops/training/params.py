@@ -48,8 +48,15 @@ class ScheduleParams(Section):
 
 
 class OptimizerParams(Section):
-    """AdamW (Loshchilov & Hutter 2019)."""
+    """AdamW (Loshchilov & Hutter 2019), or Muon for the matrices inside layers (Jordan 2024)."""
 
+    name: Literal["adamw", "muon"] = Field(
+        "adamw",
+        description="muon: Muon for the matrices inside layers, AdamW for the rest.",
+    )
+    muon_multiple: float = Field(
+        2.0, gt=0, description="Muon's learning rate, in multiples of learning_rate (muon alone)."
+    )
     learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate.")
     weight_decay: float = Field(0.01, ge=0, description="On matrices; not on biases and norms.")
     beta1: float = Field(0.9, ge=0, lt=1, description="Memory of the gradient.")

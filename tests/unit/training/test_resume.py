@@ -63,6 +63,15 @@ def test_changed_parameters_never_inherit_a_checkpoint(inputs, tmp_path):
     assert len(list((tmp_path / "checkpoints").iterdir())) == 2
 
 
+def test_with_muon_too(inputs, tmp_path):
+    params = engine.toy_params(20, optimizer={"name": "muon"}, log_every_steps=1)
+    engine.run(inputs, tmp_path / "a", params)
+    with pytest.raises(Interrupted):
+        engine.run(inputs, tmp_path / "b", params, engine.StoppingTracker(stop_at=9))
+    engine.run(inputs, tmp_path / "b", params)
+    assert engine.outcome(tmp_path / "b") == engine.outcome(tmp_path / "a")
+
+
 def test_spike_memory_and_batch_ramp_survive_a_stop(inputs, tmp_path):
     params = engine.toy_params(
         30, log_every_steps=1, skip_spikes=True, ramp_from_rows=2, ramp_steps=20
