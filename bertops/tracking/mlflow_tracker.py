@@ -1,5 +1,6 @@
 """MLflowTracker: the `Tracker` that writes to MLflow, from a thread, and survives its absence."""
 
+import importlib
 import logging
 import threading
 import time
@@ -54,6 +55,8 @@ class MLflowTracker:
         self._run_file, self._system_metrics = run_file, system_metrics
         self._run: Run | None = None
         self._monitor: Any = None
+        # MLflow imports Polars in the sender's thread; two threads that import it at once fail.
+        importlib.import_module("polars")
         self._sender: Sender[Measured | Entry] = Sender(self._deliver, every_s=every_s)
 
     # ── the protocol ──
