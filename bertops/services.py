@@ -19,6 +19,7 @@ from pathlib import Path
 
 import psutil
 
+from bertops.environment import PROJECT
 from bertops.errors import BertopsError
 from bertops.extras import require
 from bertops.storage import read_json, write_json, write_text
@@ -175,7 +176,7 @@ def _can_enter(folder: Path, user: str | None) -> bool:
 def postgres_program(name: str) -> str | None:
     """A program of PostgreSQL on the PATH, or where Debian puts those of its newest version."""
     versions = Path("/usr/lib/postgresql").glob("*/bin")
-    newest = sorted(versions, key=lambda folder: float(folder.parent.name), reverse=True)
+    newest = sorted(versions, key=lambda folder: folder.parent.name.zfill(4), reverse=True)
     return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), *map(str, newest)]))
 
 
@@ -269,7 +270,7 @@ def _worker(folder: Path, environment: Mapping[str, str]) -> Service:
         {
             **environment,
             "PREFECT_HOME": str(folder / "worker"),
-            "BERTOPS_PROJECT": str(folder.parents[1]),
+            PROJECT: str(folder.parents[1]),
         },
     )  # fmt: skip
 

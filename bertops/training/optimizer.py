@@ -34,17 +34,17 @@ class MuonAndAdamW(AdamW):
         self._multiple = params.muon_multiple
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+    def step(self, closure: Any = None) -> Any:
         """Update all weights, unless `found_inf` is 1; to know that, the host waits for the device.
 
         Muon has no way of its own to leave weights alone.
         """
         if getattr(self, "found_inf", None):
-            return
+            return None
         for group in self.muon.param_groups:
             group["lr"] = self._multiple * self.param_groups[0]["lr"]
         self.muon.step()
-        super().step(closure)
+        return super().step(closure)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients."""
