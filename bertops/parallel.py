@@ -1,4 +1,5 @@
-"""The same function over many tasks: in this process, in a pool of processes, or as Ray tasks.
+"""The same function over many tasks: in this process, in a pool of processes, as Ray tasks, or a
+share of the tasks in each process that a scheduler like Slurm starts.
 
 The engine and the number of workers change how long it takes and nothing else: functions write
 files whose names depend on what is in them, and results come back in the order of the tasks.
@@ -6,18 +7,21 @@ files whose names depend on what is in them, and results come back in the order 
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, Literal
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field
 
-from bertops.errors import BertopsError
+from bertops.errors import BertopsError, UsageError
 from bertops.progress import progress
 from bertops.runtime import threads
 from bertops.section import Section
 
+T = TypeVar("T")
 Task = tuple[Any, ...]
 """Arguments of one call; they travel to another process, so they are small and picklable."""
 
@@ -37,6 +41,31 @@ class ParallelParams(Section):
     task_retries: int = Field(
         3, ge=0, description="How often Ray repeats a task whose node was lost."
     )
+
+
+@dataclass(frozen=True)
+class Share:
+    """The part of the tasks that is this process's own, where a scheduler starts many of them."""
+
+    task: int = 0
+    """Which of them this is, from 0."""
+    of: int = 1
+    """How many there are."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.task < self.of:
+            raise UsageError(
+                f"task {self.task} of {self.of}: tasks are counted from 0, so the last one is "
+                f"{self.of - 1}; a Slurm array of this size is --array=0-{max(self.of, 1) - 1}"
+            )
+
+    def pick(self, tasks: Iterable[T]) -> list[T]:
+        """Every `of`-th task: shares do not overlap, and together they are all tasks."""
+        return list(islice(tasks, self.task, None, self.of))
+
+
+ALL = Share()
+"""The share of a process that works alone."""
 
 
 class WorkerLost(BertopsError):

@@ -10,11 +10,12 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel
 
 from bertops.errors import UsageError
+from bertops.parallel import Share
 from bertops.params import Params, load
 from bertops.paths import Paths
 from bertops.problems import did_you_mean
@@ -129,6 +130,17 @@ def clean(params: Params, paths: Paths) -> Report:
     )
     write_card(paths.corpus, paths.ledger, raw, report, params.corpus, paths.data_card)
     return _write(paths, "clean", report)
+
+
+def clean_share(params: Params, paths: Paths, name: Literal["judge", "sign"], share: Share) -> None:
+    """One share of one pass of `clean`, for schedulers that start many processes."""
+    from bertops.corpus.clean import judge_share, sign_share
+
+    raw, corpus, split, work = _raw(params, paths), params.corpus, params.split, paths.shards
+    if name == "judge":
+        judge_share(raw, corpus, split, work, share)
+    else:
+        sign_share(raw, _evaluation_texts(params, paths), corpus, split, work, share)
 
 
 def _evaluation_texts(params: Params, paths: Paths) -> dict[str, Iterator[str]]:

@@ -1,7 +1,8 @@
-"""`bertops corpus`: why a document was dropped, what the rules would do, what changed."""
+"""`bertops corpus`: why a document was dropped, what the rules would do, what changed, and cleaning
+by many processes."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -10,7 +11,7 @@ from bertops.cli.output import JsonFlag, plain, print_json, table
 if TYPE_CHECKING:
     from bertops.corpus.explain import Story
 
-app = typer.Typer(help="Explain, preview and compare what cleaning does.", no_args_is_help=True)
+app = typer.Typer(help="Explain, preview and compare cleaning; share it out.", no_args_is_help=True)
 
 
 @app.command()
@@ -74,6 +75,32 @@ def diff(
         print_json({name: {"old": before, "new": after} for name, before, after in changes})
     else:
         print(table([(n, f"{a:,}", "→", f"{b:,}", f"{b - a:+,}") for n, a, b in changes]))
+
+
+Task = Annotated[int, typer.Option(help="Which share, from 0: $SLURM_ARRAY_TASK_ID.")]
+Of = Annotated[int, typer.Option(help="How many shares: $SLURM_ARRAY_TASK_COUNT.")]
+
+
+@app.command()
+def judge(context: typer.Context, task: Task, of: Of) -> None:
+    """First pass of `clean` over one share of the shards, in a Slurm array, after `ingest`."""
+    _share(context, "judge", task, of)
+
+
+@app.command()
+def sign(context: typer.Context, task: Task, of: Of) -> None:
+    """Second pass over one share, after every task of the first; then `bertops stage clean`."""
+    _share(context, "sign", task, of)
+
+
+def _share(context: typer.Context, name: Literal["judge", "sign"], task: int, of: int) -> None:
+    from bertops.parallel import Share
+    from bertops.params import load
+    from bertops.paths import Paths
+    from bertops.stages import clean_share
+
+    share = Share(task, of)
+    clean_share(load(context.obj / "params.yaml"), Paths(context.obj), name, share)
 
 
 def _told(story: "Story") -> Iterator[str]:

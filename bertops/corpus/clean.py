@@ -6,20 +6,23 @@ The story, in three passes over the shards, with what needs all documents betwee
 2. sign: lines that many documents share are stripped, and every document gets what it is compared
    by. Then copies are found, and overlaps with evaluation texts.
 3. write: what stays, by split, and why the rest does not.
+
+The first two are the work. A scheduler like Slurm spreads them over machines that see the same
+files: `judge_share`, then `sign_share`; `clean_corpus` finds all shards done and does the rest.
 """
 
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from bertops.corpus.evaluation_texts import write_evaluation_texts
 from bertops.corpus.outputs import corpus_rows, ledger_entries
 from bertops.corpus.params import CorpusParams
-from bertops.corpus.passes import Place, judge, sign
+from bertops.corpus.passes import Place, judge, plan_judging, sign
 from bertops.corpus.report import CleanReport, summarize
 from bertops.corpus.tables import CORPUS, LEDGER, write_parts
 from bertops.corpus.verdicts import compare
 from bertops.document import SplitParams
+from bertops.parallel import Share
 from bertops.storage import write_whole
 
 LEDGER_PART_ROWS = 1_000_000
@@ -50,10 +53,10 @@ def clean_corpus(
     Returns:
         Counts that add up: read = kept + dropped, where dropped includes the test split.
     """
-    with tempfile.TemporaryDirectory(prefix="bertops-clean-") as temporary:
-        place = Place(work or Path(temporary))
+    with Place.opened(work) as place:
         write_evaluation_texts(evaluation_texts, place.evaluation, params)
-        judged = judge(raw, place, params, split)
+        judged = plan_judging(raw, place, params, split)
+        judge(judged, params)
         shards = sign(judged, place, params)
         verdicts = compare(shards, params)
         with write_whole(corpus) as corpus_partial, write_whole(ledger) as ledger_partial:
@@ -65,3 +68,29 @@ def clean_corpus(
             write_parts(entries, ledger_partial, LEDGER, LEDGER_PART_ROWS, params.shard_bytes)
         place.forget_all_but(judged, shards)
     return summarize(corpus, ledger, tuple(evaluation_texts))
+
+
+def judge_share(
+    raw: Mapping[str, Path], params: CorpusParams, split: SplitParams, work: Path, share: Share
+) -> None:
+    """The first pass over one share of the shards; arguments as in `clean_corpus`."""
+    with Place.opened(work) as place:
+        judge(plan_judging(raw, place, params, split), params, share)
+
+
+def sign_share(
+    raw: Mapping[str, Path],
+    evaluation_texts: Mapping[str, Iterable[str]],
+    params: CorpusParams,
+    split: SplitParams,
+    work: Path,
+    share: Share,
+) -> None:
+    """The second pass over one share of the shards, after the first has ended for all of them.
+
+    Raises:
+        ShardsMissing: the first pass has not ended.
+    """
+    with Place.opened(work) as place:
+        write_evaluation_texts(evaluation_texts, place.evaluation, params)
+        sign(plan_judging(raw, place, params, split), place, params, share)

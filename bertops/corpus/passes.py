@@ -1,6 +1,8 @@
 """The passes over all shards: what is done already is found, the rest is given to workers."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +14,12 @@ from bertops.corpus.shard import judge_shard, key_of, sign_shard
 from bertops.corpus.tables import only_part, parts
 from bertops.corpus.verdicts import Signed
 from bertops.document import SplitParams
-from bertops.parallel import run_tasks
+from bertops.errors import BertopsError
+from bertops.parallel import ALL, Share, Task, run_tasks
 from bertops.storage import hash_file, hash_tree, remove
 
 CODE = Path(__file__).parent
+OWN = "bertops-clean-"
 
 
 @dataclass(frozen=True)
@@ -23,11 +27,22 @@ class Place:
     """Where finished shards lie, each under a hash of everything it depends on."""
 
     root: Path
+    own: Path
+    """What this process alone makes and reads, so that several can work on one `root`."""
+
+    @classmethod
+    @contextlib.contextmanager
+    def opened(cls, root: Path | None) -> Iterator["Place"]:
+        """A place whose shards stay in `root`; without it, nothing stays."""
+        if root:
+            root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=OWN, dir=root) as own:
+            yield cls(root or Path(own), Path(own))
 
     @property
     def evaluation(self) -> Path:
         """Evaluation texts, made anew in every run."""
-        return self.root / "evaluation"
+        return self.own / "evaluation"
 
     @property
     def judged(self) -> Path:
@@ -41,24 +56,49 @@ class Place:
 
     @property
     def boilerplate(self) -> Path:
-        """Lines to strip, by source."""
-        return self.root / "boilerplate"
+        """Lines to strip, by source, made anew in every run."""
+        return self.own / "boilerplate"
 
     def forget_all_but(
-        self, judged: Mapping[str, Sequence[Path]], signed: Sequence[Signed]
+        self, judged: Mapping[str, Iterable[Path]], signed: Sequence[Signed]
     ) -> None:
-        """Remove the shards of other inputs and parameters, which nothing will ask for."""
-        used = {folder for folders in judged.values() for folder in folders}
+        """Remove the shards of other inputs and parameters, and what a killed run left."""
+        used = {self.own, *(folder for folders in judged.values() for folder in folders)}
         used |= {shard.folder for shard in signed}
-        for folder in [*self.judged.glob("*"), *self.signed.glob("*")]:
+        for folder in [
+            *self.judged.glob("*"),
+            *self.signed.glob("*"),
+            *self.root.glob(f"{OWN}*"),
+        ]:
             if folder not in used:
                 remove(folder)
 
 
-def judge(
+Plan = Mapping[str, Mapping[Path, Task]]
+"""By source: the folder of each judged shard, and the call of `judge_shard` that writes it."""
+
+
+class ShardsMissing(BertopsError):
+    """The second pass needs every shard of the first, and some are not there."""
+
+    def __init__(self, missing: int, total: int) -> None:
+        self.missing, self.total = missing, total
+        super().__init__(
+            f"sign: {missing} of {total} shards are not judged yet. Every task of "
+            "`bertops corpus judge --task I --of N` has to end first, with the same params.yaml."
+        )
+
+
+def judge(plan: Plan, params: CorpusParams, share: Share = ALL) -> None:
+    """Judge the raw parts of this share; those that were judged before are not judged again."""
+    tasks = {target: task for shards in plan.values() for target, task in shards.items()}
+    _run_missing(judge_shard, tasks, params, "judge", share)
+
+
+def plan_judging(
     raw: Mapping[str, Path], place: Place, params: CorpusParams, split: SplitParams
-) -> dict[str, list[Path]]:
-    """Judge every raw part, by source; parts that were judged before are not judged again."""
+) -> Plan:
+    """Which folders the judged raw parts are to have, by source."""
     sources = {source.name: source for source in params.sources}
     decided = {
         "params": params.rules.model_dump_json()
@@ -69,17 +109,13 @@ def judge(
         "split": split.model_dump_json(),
         "code": _code_hash(),
     }
-    judged: dict[str, list[Path]] = {}
-    tasks = {}
+    plan: dict[str, dict[Path, Task]] = {}
     for name in sorted(raw):
-        judged[name] = []
+        plan[name] = {}
         for part in parts(raw[name]):
-            facts = decided | _part_facts(part, sources[name])
-            target = place.judged / key_of(facts)
-            judged[name].append(target)
-            tasks[target] = (part, target, sources[name], params, split)
-    _run_missing(judge_shard, tasks, params, "judge")
-    return judged
+            target = place.judged / key_of(decided | _part_facts(part, sources[name]))
+            plan[name][target] = (part, target, sources[name], params, split)
+    return plan
 
 
 def _code_hash() -> str:
@@ -93,8 +129,16 @@ def _part_facts(part: Path, source: SourceParams) -> dict[str, str]:
     return {"part": hash_file(part), "languages": languages}
 
 
-def sign(judged: Mapping[str, Sequence[Path]], place: Place, params: CorpusParams) -> list[Signed]:
-    """Sign every judged shard: sources by name, then the evaluation texts as the last shard."""
+def sign(judged: Plan, place: Place, params: CorpusParams, share: Share = ALL) -> list[Signed]:
+    """Sign the judged shards of this share: sources by name, the evaluation texts at the end.
+
+    Raises:
+        ShardsMissing: lines that many documents share are counted over all shards, and one is not
+            judged yet.
+    """
+    folders = [folder for name in sorted(judged) for folder in judged[name]]
+    if missing := sum(not folder.exists() for folder in folders):
+        raise ShardsMissing(missing, len(folders))
     index = place.evaluation / "index" if params.decontaminate.enabled else None
     decided = {
         "params": params.dedup.model_dump_json() + params.decontaminate.model_dump_json(),
@@ -109,7 +153,7 @@ def sign(judged: Mapping[str, Sequence[Path]], place: Place, params: CorpusParam
             target = place.signed / key_of(known | {"judged": folder.name})
             shards.append(Signed(target, ledger=only_part(folder / "ledger")))
             tasks[target] = (folder, target, boilerplate, index, params)
-    _run_missing(sign_shard, tasks, params, "sign")
+    _run_missing(sign_shard, tasks, params, "sign", share)
     return [*shards, Signed(place.evaluation, ledger=None)]
 
 
@@ -125,10 +169,15 @@ def _write_boilerplate(folders: Iterable[Path], target: Path, params: CorpusPara
 
 
 def _run_missing(
-    function: object, tasks: Mapping[Path, tuple[object, ...]], params: CorpusParams, what: str
+    function: Callable[..., None],
+    tasks: Mapping[Path, Task],
+    params: CorpusParams,
+    what: str,
+    share: Share,
 ) -> None:
-    """Run the tasks whose target is not there; the progress bar tells how many are."""
-    missing = [task for target, task in tasks.items() if not target.exists()]
-    ready = len(tasks) - len(missing)
-    told = f"{what} ({ready} of {len(tasks)} shards were done before)" if ready else what
-    run_tasks(function, missing, params.parallel, told)  # type: ignore[arg-type]
+    """Run the share's tasks whose target is not there; the progress bar tells how many are."""
+    mine = share.pick(tasks.items())
+    missing = [task for target, task in mine if not target.exists()]
+    ready = len(mine) - len(missing)
+    told = f"{what} ({ready} of {len(mine)} shards were done before)" if ready else what
+    run_tasks(function, missing, params.parallel, told)

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from bertops.corpus.clean import clean_corpus
+from bertops.corpus.clean import clean_corpus, judge_share, sign_share
 from bertops.corpus.params import (
     CorpusParams,
     DecontaminateParams,
@@ -17,10 +17,12 @@ from bertops.corpus.params import (
     RuleParams,
     SourceParams,
 )
+from bertops.corpus.passes import ShardsMissing
 from bertops.corpus.report import CleanReport
 from bertops.corpus.tables import RAW, scan, write_parts
 from bertops.document import SplitParams, document_id, split_of
-from bertops.parallel import ParallelParams
+from bertops.errors import UsageError
+from bertops.parallel import ParallelParams, Share
 from bertops.storage import hash_tree
 
 WORDS = """
@@ -258,6 +260,36 @@ def test_finished_shards_are_not_done_again_and_a_new_file_costs_only_itself(
     assert len(after) == len(before) + 1
     assert all(after[path] == made for path, made in before.items())
     assert both.hashes == run(tmp_path / "fresh", {"a": texts, "b": [prose(99)]}).hashes
+
+
+def test_shares_of_many_processes_are_the_whole(tmp_path: Path) -> None:
+    """As under Slurm: three tasks judge and three sign, in any order; the rest finds all done."""
+    banner = "Subscribe to our weekly letter and never miss a story."
+    texts = {
+        name: [f"{prose(i + start)}\n{banner}" for i in range(30)]
+        for name, start in zip("abcde", range(0, 100, 20), strict=True)
+    }
+    leak, params, work = {"test": [prose(7)]}, params_of(texts), tmp_path / "work"
+    whole = run(tmp_path, texts, params, evaluation=leak)
+    raw = {name: tmp_path / "raw" / name for name in texts}
+    for task in (2, 0):
+        judge_share(raw, params, ALL_TRAIN, work, Share(task, 3))
+    with pytest.raises(ShardsMissing, match=r"2 of 5 shards are not judged yet"):
+        sign_share(raw, leak, params, ALL_TRAIN, work, Share(0, 3))
+    judge_share(raw, params, ALL_TRAIN, work, Share(1, 3))
+    for task in (1, 2, 0):
+        sign_share(raw, leak, params, ALL_TRAIN, work, Share(task, 3))
+    made = {path: path.stat().st_mtime_ns for path in work.glob("*/*")}
+    assert len(made) == 10
+    again = run(tmp_path / "again", texts, params, evaluation=leak, work=work)
+    assert again.hashes == whole.hashes
+    assert {path: path.stat().st_mtime_ns for path in work.glob("*/*")} == made
+
+
+@pytest.mark.parametrize(("task", "of"), [(3, 3), (-1, 3), (0, 0)])
+def test_a_share_that_is_none_is_refused(task: int, of: int) -> None:
+    with pytest.raises(UsageError, match="counted from 0"):
+        Share(task, of)
 
 
 def test_changed_parameters_reuse_nothing(tmp_path: Path) -> None:
