@@ -9,7 +9,8 @@ WORKDIR /app
 COPY constraints.txt pyproject.toml README.md LICENSE ./
 COPY bertops ./bertops
 COPY flows ./flows
-RUN pip install --no-cache-dir -c constraints.txt ".[flows,services]"
+COPY infra/images/checkout.sh ./infra/images/
+RUN pip install --no-cache-dir -c constraints.txt ".[flows,remotes]"
 USER bertops
 WORKDIR /project
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility

@@ -9,6 +9,8 @@ WORKDIR /app
 COPY constraints.txt pyproject.toml README.md LICENSE ./
 COPY bertops ./bertops
 COPY flows ./flows
-RUN pip install --no-cache-dir -c constraints.txt --extra-index-url https://download.pytorch.org/whl/cpu ".[flows,services]"
+COPY infra/images/checkout.sh ./infra/images/
+RUN pip install --no-cache-dir -c constraints.txt \
+    --extra-index-url https://download.pytorch.org/whl/cpu ".[flows,remotes,kubernetes]"
 USER bertops
 WORKDIR /project
