@@ -22,7 +22,7 @@ import psutil
 from bertops.environment import PROJECT
 from bertops.errors import BertopsError
 from bertops.extras import require
-from bertops.storage import read_json, write_json, write_text
+from bertops.storage import read_json, write_json, write_whole
 
 LEASES = "prefect.server.concurrency.lease_storage.filesystem"
 START_S = 300.0
@@ -61,8 +61,17 @@ class ServiceFailed(BertopsError):
         )
 
 
-def up(root: Path, ports: Ports, *, worker: bool = True) -> dict[str, str]:
+def up(
+    root: Path, ports: Ports, *, worker: bool = True, artifacts: str | None = None
+) -> dict[str, str]:
     """Start what does not run yet and wait until it answers.
+
+    Args:
+        root: the project.
+        ports: where they listen.
+        worker: also start a worker for the pool `cpu`.
+        artifacts: where MLflow keeps files, such as s3://bucket/mlflow (its key and endpoint come
+            from the environment, AWS_*); a folder in `.bertops/services` if None.
 
     Returns:
         Environment that points bertops, MLflow and Prefect at the servers; also written to
@@ -71,7 +80,7 @@ def up(root: Path, ports: Ports, *, worker: bool = True) -> dict[str, str]:
     Raises:
         ServiceFailed: with the end of its log; what was started before keeps running.
         BertopsError: the database of an earlier start cannot be begun again.
-        PackageMissing: the extra `services` is not installed.
+        PackageMissing: the extra `servers` is not installed.
     """
     folder = _folder(root)
     password = _password(folder)
@@ -84,12 +93,12 @@ def up(root: Path, ports: Ports, *, worker: bool = True) -> dict[str, str]:
         "MLFLOW_TRACKING_PASSWORD": password,
     }
     _start(folder, _prefect(folder, ports, databases["prefect"], password))
-    _start(folder, _mlflow(folder, ports, databases["mlflow"], password))
+    kept = artifacts or str(folder / "artifacts")
+    _start(folder, _mlflow(folder, ports, databases["mlflow"], password, kept))
     if worker:
         _start(folder, _worker(folder, environment))
     lines = "".join(f"export {name}='{value}'\n" for name, value in environment.items())
-    write_text(folder / "env", lines)
-    (folder / "env").chmod(0o600)
+    write_secret(folder / "env", lines)
     return environment
 
 
@@ -122,9 +131,16 @@ def _folder(root: Path) -> Path:
 def _password(folder: Path) -> str:
     place = folder / "password"
     if not place.exists():
-        write_text(place, secrets.token_urlsafe(24))
-        place.chmod(0o600)
+        write_secret(place, secrets.token_urlsafe(24))
     return place.read_text()
+
+
+def write_secret(target: Path, text: str) -> None:
+    """Write a file that nobody but its owner could read at any moment, whole or not at all."""
+    with write_whole(target) as partial:
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
 
 
 # ── the services ──
@@ -181,13 +197,11 @@ def postgres_program(name: str) -> str | None:
 
 
 def _init_postgres(initdb: str, data: Path, password: str, user: str | None) -> None:
-    data.mkdir()
+    data.mkdir(mode=0o700)
     secret = data.with_name("postgres.secret")
-    write_text(secret, password)
-    for path in (data, secret):
-        path.chmod(0o700)
-        if user:
-            shutil.chown(path, user)
+    write_secret(secret, password)
+    for path in (data, secret) if user else ():
+        shutil.chown(path, user)
     ran = subprocess.run(
         [initdb, "-D", str(data), "-U", "bertops", "--auth=scram-sha-256",
          f"--pwfile={secret}", "--encoding=UTF8", "--locale=C"],
@@ -200,7 +214,7 @@ def _init_postgres(initdb: str, data: Path, password: str, user: str | None) -> 
 
 
 def _create_database(name: str, port: int, password: str) -> None:
-    require("services", "psycopg", reason="MLflow needs it for PostgreSQL")
+    require("servers", "psycopg", reason="MLflow needs it for PostgreSQL")
     import psycopg
 
     where = {"host": "127.0.0.1", "port": port, "user": "bertops", "password": password}
@@ -227,6 +241,7 @@ def _prefect(folder: Path, ports: Ports, database: str, password: str) -> Servic
             "PREFECT_HOME": str(folder / "prefect"),
             "PREFECT_API_DATABASE_CONNECTION_URL": database,
             "PREFECT_SERVER_API_AUTH_STRING": f"bertops:{password}",
+            "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             # In memory, a restart of the server would take the slots away from runs that hold
             # them, and Prefect crashes such runs.
@@ -236,22 +251,23 @@ def _prefect(folder: Path, ports: Ports, database: str, password: str) -> Servic
     )  # fmt: skip
 
 
-def _mlflow(folder: Path, ports: Ports, database: str, password: str) -> Service:
-    require("services", "flask_wtf", reason="MLflow needs it for accounts")
+def _mlflow(folder: Path, ports: Ports, database: str, password: str, artifacts: str) -> Service:
+    require("servers", "flask_wtf", reason="MLflow needs it for accounts")
     config = folder / "mlflow-auth.ini"
-    write_text(
+    write_secret(
         config,
         "[mlflow]\ndefault_permission = READ\n"
         f"database_uri = sqlite:///{folder}/mlflow-auth.db\n"
         f"admin_username = bertops\nadmin_password = {password}\n",
     )
-    config.chmod(0o600)
     return Service(
         "mlflow",
         [sys.executable, "-m", "mlflow", "server", "--app-name", "basic-auth",
-         "--host", "127.0.0.1", "--port", str(ports.mlflow), "--workers", "1",
-         "--backend-store-uri", database, "--artifacts-destination", str(folder / "artifacts")],
+         "--host", "127.0.0.1", "--port", str(ports.mlflow), "--workers", "1"],
         {
+            # Addresses of databases hold passwords, and `ps` shows arguments to everybody.
+            "MLFLOW_BACKEND_STORE_URI": database,
+            "MLFLOW_ARTIFACTS_DESTINATION": artifacts,
             "MLFLOW_AUTH_CONFIG_PATH": str(config),
             "MLFLOW_FLASK_SERVER_SECRET_KEY": password,
             "MLFLOW_SERVER_ALLOWED_HOSTS": f"127.0.0.1:{ports.mlflow},localhost:{ports.mlflow}",

@@ -18,12 +18,16 @@ def up(
     mlflow_port: Annotated[int, typer.Option(help="Loopback port of MLflow.")] = 5000,
     postgres_port: Annotated[int, typer.Option(help="Loopback port of PostgreSQL.")] = 54329,
     worker: Annotated[bool, typer.Option(help="Also start a worker for the pool cpu.")] = True,
+    artifacts: Annotated[
+        str | None,
+        typer.Option(help="Where MLflow keeps files: s3://bucket/mlflow; default: the project."),
+    ] = None,
 ) -> None:
     """Start Prefect, MLflow, a worker, and PostgreSQL where installed; loopback, with passwords."""
     from bertops import services
 
     ports = services.Ports(prefect_port, mlflow_port, postgres_port)
-    services.up(context.obj, ports, worker=worker)
+    services.up(context.obj, ports, worker=worker, artifacts=artifacts)
     print(
         table([
             ("Prefect", f"http://127.0.0.1:{prefect_port}"),
