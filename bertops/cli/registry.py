@@ -1,5 +1,6 @@
 """`bertops registry`: which versions there are, which is in use and why, and how to change that."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -18,6 +19,10 @@ Number = Annotated[int, typer.Argument(help="Version.", show_default=False)]
 Why = Annotated[str, typer.Option("--why", help="Reason, kept in the history.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Change nothing; say what would happen.")]
 
+NOTHING_YET = "nothing is registered yet; bertops run does it"
+ASKED = "asked for on the command line"
+"""The reason in the history where a person gave none."""
+
 
 @app.command("list")
 def list_versions(
@@ -35,7 +40,7 @@ def list_versions(
         columns = ("name", "version", "aliases", "content", "git_commit")
         print(table([columns, *([_cell(row[c]) for c in columns] for row in rows)]))
     else:
-        print("nothing is registered yet; bertops run does it")
+        print(NOTHING_YET)
 
 
 @app.command()
@@ -101,7 +106,7 @@ def promote(
     context: typer.Context,
     name: Name,
     version: Number,
-    why: Why = "asked for on the command line",
+    why: Why = ASKED,
     mode: Annotated[
         Literal["off", "dry-run", "on"] | None,
         typer.Option(help="In place of registry.mode in params.yaml.", show_default=False),
@@ -158,19 +163,22 @@ def rollback(
 
 
 @app.command()
-def history(context: typer.Context, name: Name, json: JsonFlag = False) -> None:
+def history(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="Model; all when left out.")] = None,
+    json: JsonFlag = False,
+) -> None:
     """Tell who changed what, when and why; oldest first."""
     from bertops.registry.promote import history as read
-    from bertops.registry.promote import lost
 
     registry = _open(context.obj)
-    entries = read(registry, name)
+    told = {one: read(registry, one) for one in ([name] if name else registry.names())}
     if json:
-        print_json([_event(entry) for entry in entries])
-        return
-    print(table(_told(entry) for entry in entries) if entries else f"{name}: no history yet")
-    if beaten := lost(registry, name):
-        print(f"({beaten} attempts came second in a race and changed nothing)")
+        print_json([_event(one, entry) for one, entries in told.items() for entry in entries])
+    elif told:
+        print("\n\n".join(_chronicle(registry, one, told[one]) for one in told))
+    else:
+        print(NOTHING_YET)
 
 
 @app.command()
@@ -197,7 +205,6 @@ def export(
 def reconcile(
     context: typer.Context,
     name: Name,
-    why: Why,
     keep: Annotated[
         bool,
         typer.Option(
@@ -206,6 +213,7 @@ def reconcile(
             show_default=False,
         ),
     ],
+    why: Why = ASKED,
     json: JsonFlag = False,
 ) -> None:
     """Settle an alias that somebody set outside bertops."""
@@ -250,10 +258,22 @@ def _cell(value: Any) -> str:
     return " ".join(f"@{alias}" for alias in value) if isinstance(value, list) else str(value)
 
 
-def _event(entry: "Entry") -> dict[str, Any]:
+def _event(name: str, entry: "Entry") -> dict[str, Any]:
     from dataclasses import asdict
 
-    return {"number": entry.number} | asdict(entry.event)
+    return {"name": name, "number": entry.number} | asdict(entry.event)
+
+
+def _chronicle(registry: "Registry", name: str, entries: Sequence["Entry"]) -> str:
+    """The history of one model, under its name."""
+    from bertops.registry.promote import lost
+
+    if not entries:
+        return f"{name}: no history yet"
+    lines = [name, table((_told(entry) for entry in entries), "  ")]
+    if beaten := lost(registry, name):
+        lines.append(f"  ({beaten} attempts came second in a race and changed nothing)")
+    return "\n".join(lines)
 
 
 def _told(entry: "Entry") -> list[str]:

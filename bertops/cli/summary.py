@@ -15,6 +15,8 @@ MODELS = {
     "tfidf": "TF-IDF + linear model",
     "majority": "majority class",
 }
+SCORES = {"f1_macro": "F1 (macro)"}
+"""What people call a score, where that is not its name."""
 
 
 class ReleaseLike(Protocol):
@@ -60,18 +62,36 @@ def _what_ran(ran: Sequence[str], stages: int) -> str:
 
 
 def _measured(evaluation: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Rows: what, value with interval, by how many documents."""
+    """Rows: what, value with interval, whose value it is or what to hold it against."""
     heldout = evaluation["encoder"]["heldout"]["all"]
     unigram = f"knowing word frequencies alone: {heldout['unigram_loss']:.2f}"
-    yield "masked-LM loss", f"{heldout['loss']:.2f}", unigram
+    loss = (heldout[bound] for bound in ("loss", "loss_low", "loss_high"))
+    yield "masked-LM loss", _with_interval(*loss, digits=2), unigram
     for name, task in evaluation["tasks"].items():
-        order = list(MODELS)
-        shown = [m for m in task["measured"] if m["model"] in MODELS and m["split"] != "validation"]
-        for m in sorted(shown, key=lambda m: (m["split"] != "test", order.index(m["model"]))):
-            if m["score"] == task["metric"]:
-                where = "" if m["split"] == "test" else f", {m['split'].replace('_', ' ')}"
-                value = f"{m['value']:.3f} [{m['low']:.3f}, {m['high']:.3f}]"
-                yield f"{name} {m['score']}{where}", value, MODELS[m["model"]]
+        for m in _shown_scores(task):
+            where = "" if m["split"] == "test" else f", {m['split'].replace('_', ' ')}"
+            value = _with_interval(m["value"], m["low"], m["high"], digits=3)
+            yield f"{name} {SCORES.get(m['score'], m['score'])}{where}", value, MODELS[m["model"]]
+
+
+def _shown_scores(task: dict[str, Any]) -> list[dict[str, Any]]:
+    """The task's metric on each split, and its F1 on the test split, by model."""
+    metric, models = task["metric"], list(MODELS)
+    shown = [
+        m
+        for m in task["measured"]
+        if m["model"] in MODELS
+        and m["split"] != "validation"
+        and (m["score"] == metric or (m["score"] == "f1_macro" and m["split"] == "test"))
+    ]
+    return sorted(
+        shown,
+        key=lambda m: (m["split"] != "test", m["score"] != metric, models.index(m["model"])),
+    )
+
+
+def _with_interval(value: float, low: float, high: float, digits: int) -> str:
+    return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def _findings(evaluation: dict[str, Any]) -> Iterator[str]:
@@ -110,5 +130,5 @@ def _next_steps(evaluation: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield 'bertops fill-mask "The movie was [MASK]."', "ask the encoder"
     for name in list(evaluation["tasks"])[:1]:
         yield f'bertops predict --model models:/{name}@champion "I loved it."', "ask the champion"
-    yield "bertops registry history", "who promoted what, and why"
+    yield "bertops registry history", "who promoted what, when and why"
     yield "bertops params use reviews", "an hour of pretraining instead of minutes"

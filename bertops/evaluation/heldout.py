@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from bertops.document import Document
 from bertops.errors import BertopsError
-from bertops.evaluation.params import HeldoutParams
+from bertops.evaluation.bootstrap import interval, resampled_sums
+from bertops.evaluation.params import CompareParams, HeldoutParams
 from bertops.progress import progress
 from bertops.runtime import device
 
@@ -50,6 +51,9 @@ class MaskedLoss:
     """Tokens that were hidden and predicted."""
     loss: float
     """Mean cross-entropy, nats per hidden token."""
+    loss_low: float
+    loss_high: float
+    """Bounds of the bootstrap interval of `loss` over documents."""
     perplexity: float
     accuracy: float
     unigram_loss: float
@@ -87,6 +91,7 @@ def measure_heldout(
     documents: Sequence[Document],
     token_counts: NDArray[np.int64],
     params: HeldoutParams,
+    compare: CompareParams,
 ) -> HeldoutReport:
     """Measure a masked-LM model on held-out documents, beside a unigram baseline.
 
@@ -96,6 +101,7 @@ def measure_heldout(
         documents: of the validation split; when there are more than `params.documents`, those
             with the smallest ids are taken, which is a random and lasting choice.
         token_counts: [V] how often each token occurs in the training text.
+        compare: how intervals are drawn.
 
     Raises:
         NothingHeldOut: no document has a token to hide.
@@ -111,7 +117,8 @@ def measure_heldout(
     numbers = np.concatenate([measured, baseline], axis=1)
 
     def over(chosen: NDArray[np.bool_]) -> MaskedLoss:
-        return _summary(numbers[chosen[owner]], int((chosen & (tokens > 0)).sum()))
+        taken = chosen[owner]
+        return _summary(numbers[taken], owner[taken], compare)
 
     sources = np.array([d.source for d in documents])
     lengths = np.array([_length_name(count) for count in tokens])
@@ -217,9 +224,23 @@ def _unigram(pieces: Sequence[Piece], token_counts: NDArray[np.int64]) -> NDArra
     return np.stack([loss, hidden == token_counts.argmax()], axis=1)
 
 
-def _summary(numbers: NDArray[np.float64], documents: int) -> MaskedLoss:
+def _summary(
+    numbers: NDArray[np.float64], owner: NDArray[np.int64], compare: CompareParams
+) -> MaskedLoss:
+    """Means over hidden tokens [holes, 4], of which `owner` tells the documents."""
+    documents, place = np.unique(owner, return_inverse=True)
+    by_document = np.stack([np.bincount(place, numbers[:, 0]), np.bincount(place)], axis=1)
+    drawn = resampled_sums(by_document, compare.rounds, compare.seed)
+    low, high = interval(drawn[:, 0] / drawn[:, 1], compare.confidence)
     loss, accuracy, unigram_loss, unigram_accuracy = (round(float(x), 4) for x in numbers.mean(0))
-    perplexity = round(math.exp(min(loss, 50)), 2)  # e^50 stands for "hopeless" and stays finite
     return MaskedLoss(
-        documents, len(numbers), loss, perplexity, accuracy, unigram_loss, unigram_accuracy
+        documents=len(documents),
+        hidden=len(numbers),
+        loss=loss,
+        loss_low=round(low, 4),
+        loss_high=round(high, 4),
+        perplexity=round(math.exp(min(loss, 50)), 2),  # e^50 stands for "hopeless", and is finite
+        accuracy=accuracy,
+        unigram_loss=unigram_loss,
+        unigram_accuracy=unigram_accuracy,
     )

@@ -95,7 +95,9 @@ def _evaluate_encoder(
     loaded = load(encoder, masked_lm=True)
     counts = count_tokens(TokenStore(tokens / "train"), loaded.model.config.vocab_size)
     documents = read_documents(corpus / "validation", params.heldout.documents)
-    heldout = measure_heldout(loaded.model, loaded.tokenizer, documents, counts, params.heldout)
+    heldout = measure_heldout(
+        loaded.model, loaded.tokenizer, documents, counts, params.heldout, params.compare
+    )
     sentences = params.fill_mask.sentences
     fillings = fill_mask(loaded, sentences, params.fill_mask.top)
     filled = {

@@ -139,6 +139,13 @@ def test_an_encoder_that_knows_nothing_is_no_better_than_frequencies(
     assert heldout["hidden"] > 12
 
 
+def test_the_loss_has_an_interval_over_documents(project: tuple[Path, TaskInput]) -> None:
+    heldout = read(project[0], "evaluation")["encoder"]["heldout"]
+    for part in (heldout["all"], *heldout["by_length"].values()):
+        assert part["loss_low"] <= part["loss"] <= part["loss_high"]
+    assert heldout["all"]["loss_low"] < heldout["all"]["loss_high"]
+
+
 def test_the_same_tokens_are_hidden_whatever_the_batch_and_order(
     project: tuple[Path, TaskInput],
 ) -> None:
@@ -150,13 +157,14 @@ def test_the_same_tokens_are_hidden_whatever_the_batch_and_order(
     texts = ["the film was good and the acting was not", "a very long story", "he saw it", "x"]
     documents = [Document(f"d{i}", text, "s", "f", i) for i, text in enumerate(texts)]
     tools = (loaded.model, loaded.tokenizer)
-    one = measure_heldout(*tools, documents, counts, PARAMS.heldout)
+    one = measure_heldout(*tools, documents, counts, PARAMS.heldout, PARAMS.compare)
     small = PARAMS.heldout.model_copy(update={"batch_rows": 1})
-    other = measure_heldout(*tools, documents[::-1], counts, small)
+    other = measure_heldout(*tools, documents[::-1], counts, small, PARAMS.compare)
     assert one.all.hidden == other.all.hidden
     assert one.all.loss == pytest.approx(other.all.loss, abs=2e-4)  # padding moves the last digit
+    nothing = [Document("d", "", "s", "f", 0)]
     with pytest.raises(NothingHeldOut):
-        measure_heldout(*tools, [Document("d", "", "s", "f", 0)], counts, PARAMS.heldout)
+        measure_heldout(*tools, nothing, counts, PARAMS.heldout, PARAMS.compare)
 
 
 def test_broken_predictions_are_named(project: tuple[Path, TaskInput], tmp_path: Path) -> None:
