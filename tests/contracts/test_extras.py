@@ -1,7 +1,11 @@
-"""What `make run` installs is enough to import everything: extras are imported late."""
+"""What `make run` installs is enough to import everything, and less is enough to train: extras are
+imported late, and the code that trains knows no orchestrator, tracker or data frame."""
 
 import ast
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -64,3 +68,38 @@ def test_everything_imports_without_the_extras():
 def test_a_missing_extra_is_named_with_the_command_that_brings_it():
     with pytest.raises(PackageMissing, match=r"'no_such_module'.*tagging needs it.*\[tasks\]"):
         require("tasks", "json", "no_such_module", reason="tagging needs it")
+
+
+TRAIN_WITHOUT = """
+import importlib.machinery, sys
+from pathlib import Path
+
+ABSENT = frozenset(sys.argv[2:])
+
+class OnThisMachine(importlib.machinery.PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name in ABSENT else super().find_spec(name, path, target)
+
+at = sys.meta_path.index(importlib.machinery.PathFinder)
+sys.meta_path[at] = OnThisMachine
+from tests import engine
+work = Path(sys.argv[1])
+engine.write_inputs(work)
+params = engine.toy_params(3, optimizer={"name": "muon"})
+assert engine.run(work, work, params).steps == 3
+assert not ABSENT & set(sys.modules)
+"""
+
+
+def test_training_needs_no_orchestrator_tracker_or_data_frame(tmp_path):
+    """Only embeddings that start from counts need more: scikit-learn, for its SVD."""
+    absent = ["dvc", "mlflow", "prefect", "polars", "great_expectations"]
+    absent += ["datasets", "pandas", "pyarrow", "sklearn", "scipy", "typer", "ray"]
+    ran = subprocess.run(
+        [sys.executable, "-c", TRAIN_WITHOUT, str(tmp_path), *absent],
+        cwd=ROOT, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "BERTOPS_DEVICE": "cpu"},
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert (tmp_path / "encoder/model.safetensors").exists()
