@@ -1,9 +1,7 @@
-"""Scores of classification: from the confusion matrix, and from probabilities.
+"""Scores of classification: from what is gold, predicted and hit, and from probabilities.
 
 Key: n documents, K classes.
 """
-
-from collections.abc import Callable
 
 import numpy as np
 
@@ -13,51 +11,52 @@ from bertops.evaluation.scores.base import Floats, Score, mean, with_count
 ECE_BINS = 15  # the usual number since Guo et al. 2017, "On calibration of modern neural networks"
 
 
-def _confusion_rows(answers: Answers) -> Floats:
-    """One-hot of (gold, predicted), [n, K*K]."""
-    classes = answers.probabilities.shape[1]
-    return np.eye(classes * classes)[answers.gold * classes + answers.predicted]
+def _counted_rows(answers: Answers) -> Floats:
+    """One-hot of gold, of predicted, and of gold where it was hit, [n, 3K].
+
+    Enough for all scores below, and 3K columns where a confusion matrix has K².
+    """
+    one_hot = np.eye(answers.probabilities.shape[1])
+    gold, predicted = one_hot[answers.gold], one_hot[answers.predicted]
+    return np.concatenate([gold, predicted, gold * predicted], axis=1)
 
 
-def _confusion(sums: Floats) -> Floats:
-    """[..., K*K] → [..., K, K]: gold by predicted."""
-    classes = round(sums.shape[-1] ** 0.5)
-    return sums.reshape(*sums.shape[:-1], classes, classes)
+def _counts(sums: Floats) -> tuple[Floats, Floats, Floats]:
+    """Gold, predicted and hits of each class, each [..., K]."""
+    gold, predicted, hits = np.split(sums, 3, axis=-1)
+    return gold, predicted, hits
 
 
 def _f1_by_class(sums: Floats) -> Floats:
     """F1 of each class, [..., K]; 0 where a class is neither gold nor predicted."""
-    confusion = _confusion(sums)
-    hits = np.diagonal(confusion, axis1=-2, axis2=-1)
-    total = confusion.sum(axis=-1) + confusion.sum(axis=-2)
-    return 2 * hits / np.maximum(total, 1)
+    gold, predicted, hits = _counts(sums)
+    return 2 * hits / np.maximum(gold + predicted, 1)
 
 
-def _share_of(axis: int) -> Callable[[Floats], Floats]:
-    """Hits of the last class as a share of its sum over an axis; 0 where it never occurs."""
+def _precision(sums: Floats) -> Floats:
+    """Hits of the last class as a share of what was called so; 0 where nothing was."""
+    _, predicted, hits = _counts(sums)
+    return hits[..., -1] / np.maximum(predicted[..., -1], 1)
 
-    def value(sums: Floats) -> Floats:
-        confusion = _confusion(sums)
-        return confusion[..., -1, -1] / np.maximum(confusion.sum(axis=axis)[..., -1], 1)
 
-    return value
+def _recall(sums: Floats) -> Floats:
+    """Hits of the last class as a share of what is so; 0 where nothing is."""
+    gold, _, hits = _counts(sums)
+    return hits[..., -1] / np.maximum(gold[..., -1], 1)
 
 
 def _macro_f1(sums: Floats) -> Floats:
     """Mean of F1 over the classes that are gold or predicted anywhere, as scikit-learn has it."""
-    confusion = _confusion(sums)
-    present = (confusion.sum(axis=-1) + confusion.sum(axis=-2)) > 0
-    return _f1_by_class(sums).sum(axis=-1) / present.sum(axis=-1)
+    gold, predicted, _ = _counts(sums)
+    return _f1_by_class(sums).sum(axis=-1) / (gold + predicted > 0).sum(axis=-1)
 
 
 def _mcc(sums: Floats) -> Floats:
     """Matthews correlation of K classes (Gorodkin 2004); 0 where it is undefined."""
-    confusion = _confusion(sums)
-    gold, predicted = confusion.sum(axis=-1), confusion.sum(axis=-2)
+    gold, predicted, hits = _counts(sums)
     n = gold.sum(axis=-1)
-    hits = np.trace(confusion, axis1=-2, axis2=-1)
     spread = (n**2 - (gold**2).sum(-1)) * (n**2 - (predicted**2).sum(-1))
-    agreement = hits * n - (gold * predicted).sum(-1)
+    agreement = hits.sum(axis=-1) * n - (gold * predicted).sum(-1)
     return np.where(spread > 0, agreement / np.sqrt(np.where(spread > 0, spread, 1)), 0.0)
 
 
@@ -86,12 +85,12 @@ def _ece(sums: Floats) -> Floats:
 
 
 ACCURACY = Score("accuracy", lambda answers: with_count(answers.correct), mean)
-F1_MACRO = Score("f1_macro", _confusion_rows, _macro_f1)
-F1 = Score("f1", _confusion_rows, lambda sums: _f1_by_class(sums)[..., 1])
+F1_MACRO = Score("f1_macro", _counted_rows, _macro_f1)
+F1 = Score("f1", _counted_rows, lambda sums: _f1_by_class(sums)[..., 1])
 """F1 of the last of two classes."""
-PRECISION = Score("precision", _confusion_rows, _share_of(-2))
-RECALL = Score("recall", _confusion_rows, _share_of(-1))
-MCC = Score("mcc", _confusion_rows, _mcc)
+PRECISION = Score("precision", _counted_rows, _precision)
+RECALL = Score("recall", _counted_rows, _recall)
+MCC = Score("mcc", _counted_rows, _mcc)
 LOG_LOSS = Score("log_loss", _log_loss_rows, mean, higher_is_better=False)
 BRIER = Score("brier", _brier_rows, mean, higher_is_better=False)
 """Squared distance to the one-hot truth summed over classes, 0 to 2 (Brier 1950)."""
