@@ -1,10 +1,14 @@
 """Files: written whole or not at all, and known by the hash of what they hold."""
 
 import contextlib
+import errno
+import glob
 import hashlib
 import json
 import os
+import secrets
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,12 +19,13 @@ def write_whole(target: Path) -> Iterator[Path]:
     """A temporary neighbour of `target` to write to; it takes the name when the block ends well.
 
     Works for a file and for a directory (make the directory inside the block). An error inside
-    the block removes the temporary one and leaves `target` as it was. A process that is killed
-    leaves only a `.partial` neighbour, which the next write removes.
+    the block removes the temporary one and leaves `target` as it was. Of several writers the last
+    one wins, each with a whole result. A process that is killed leaves only a `.partial`
+    neighbour, which the next write on the same machine removes.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.partial")
-    remove(partial)
+    _remove_abandoned(target)
+    partial, old = _neighbour(target), _neighbour(target)
     try:
         yield partial
         if not partial.exists():
@@ -28,13 +33,50 @@ def write_whole(target: Path) -> Iterator[Path]:
         for file in _files(partial):
             with file.open("rb") as handle:
                 os.fsync(handle.fileno())
-        if target.is_dir() or partial.is_dir():
-            remove(target)
-        partial.replace(target)
+        _take_name(partial, target, old)
         _sync_directory(target.parent)
-    except BaseException:
+    finally:
         remove(partial)
-        raise
+        remove(old)
+
+
+def _neighbour(target: Path) -> Path:
+    """A name beside `target` that no other writer has: with machine, process and a random part."""
+    own = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
+    return target.with_name(f".{target.name}.{own}.partial")
+
+
+def _remove_abandoned(target: Path) -> None:
+    """Remove what processes of this machine left that are gone."""
+    found = f".{glob.escape(target.name)}.{glob.escape(socket.gethostname())}.*.partial"
+    for path in target.parent.glob(found):
+        if not _is_alive(int(path.name.split(".")[-3])):
+            remove(path)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _take_name(partial: Path, target: Path, old: Path) -> None:
+    """Rename, and first move away a directory that is in the way; never delete it half."""
+    while True:
+        if target.is_dir() or partial.is_dir():
+            with contextlib.suppress(FileNotFoundError):
+                target.replace(old)
+        try:
+            partial.replace(target)
+            return
+        except OSError as error:  # another writer's directory took the name just now
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            remove(old)
 
 
 def _files(path: Path) -> Iterator[Path]:
@@ -84,4 +126,11 @@ def hash_tree(path: Path) -> str:
     if path.is_file():
         return hash_file(path)
     lines = (f"{hash_file(p)}  {p.relative_to(path).as_posix()}\n" for p in _files(path))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def hash_code(*packages: Path) -> str:
+    """sha256 of the Python files of packages: what is kept is known by the code that made it."""
+    files = sorted(file for package in packages for file in package.rglob("*.py"))
+    lines = (f"{hash_file(file)}  {file.parent.name}/{file.name}\n" for file in files)
     return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -10,13 +10,14 @@ import polars as pl
 
 from bertops.corpus.dedup import boilerplate_lines
 from bertops.corpus.params import CorpusParams, SourceParams
+from bertops.corpus.presidio_check import prepare
 from bertops.corpus.shard import judge_shard, key_of, sign_shard
 from bertops.corpus.tables import only_part, parts
 from bertops.corpus.verdicts import Signed
 from bertops.document import SplitParams
 from bertops.errors import BertopsError
 from bertops.parallel import ALL, Share, Task, run_tasks
-from bertops.storage import hash_file, hash_tree, remove
+from bertops.storage import hash_code, hash_file, hash_tree, remove
 
 CODE = Path(__file__).parent
 OWN = "bertops-clean-"
@@ -108,7 +109,7 @@ def plan_judging(
         + str(params.dedup.boilerplate_min_words),
         "split": split.model_dump_json(),
         "code": _code_hash(),
-    }
+    } | prepare(params)
     plan: dict[str, dict[Path, Task]] = {}
     for name in sorted(raw):
         plan[name] = {}
@@ -120,8 +121,7 @@ def plan_judging(
 
 def _code_hash() -> str:
     """Changes with the code of this package, and with Polars, whose hashes of words are its own."""
-    files = {str(path.relative_to(CODE)): hash_file(path) for path in CODE.rglob("*.py")}
-    return key_of(files | {"polars": pl.__version__})
+    return key_of({"code": hash_code(CODE), "polars": pl.__version__})
 
 
 def _part_facts(part: Path, source: SourceParams) -> dict[str, str]:
