@@ -28,6 +28,7 @@ VARIABLES = (
     Variable(
         "BERTOPS_PRICE_PER_HOUR", "0", "What an hour of this machine costs, for Prefect's UI."
     ),
+    Variable("BERTOPS_NODE", "", "Number of this machine, from 0, where several train together."),
     Variable("BERTOPS_SIGNING_KEY", "unsigned", "Private key that signs registered versions."),
     Variable("BERTOPS_ENDING_FILE", "", "Set by bertops for the stages it runs through dvc."),
     Variable("PYTHONPATH", "", "Searched after the checkout's own code when a stage runs."),

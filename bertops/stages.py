@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, is_dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,7 +21,7 @@ from bertops.params import Params, load
 from bertops.paths import Paths
 from bertops.problems import did_you_mean
 from bertops.storage import hash_file, hash_tree, read_json, write_json
-from bertops.tracker import Tracker
+from bertops.tracker import NullTracker, Tracker
 
 if TYPE_CHECKING:
     from bertops.evaluation.report.content import ReportInputs
@@ -196,23 +197,27 @@ def tokenize(params: Params, paths: Paths) -> Report:
 
 def pretrain(params: Params, paths: Paths) -> Report:
     """Pretrain the encoder; resumes from its last checkpoint."""
+    from bertops.training.launch import this_node
     from bertops.training.pretrain import pretrain
 
     inputs = {"tokens": paths.tokens, "tokenizer": paths.tokenizer}
     origin = _locate(params.model.init_from, paths)
     if origin is not None and Path(origin).is_relative_to(paths.root):
         inputs["origin"] = Path(origin)
+    work = partial(
+        pretrain,
+        tokens=paths.tokens,
+        tokenizer=paths.tokenizer,
+        target=paths.encoder,
+        checkpoints=paths.checkpoints,
+        params=params.pretrain,
+        curve=paths.reports / "curves/pretrain.csv",
+        origin=origin,
+    )
+    if this_node(params.training.distributed) > 0:
+        return work(tracker=NullTracker())  # the machine that leads tracks and reports
     with _tracked(paths, "pretraining", inputs, params.pretrain, paths.encoder) as tracker:
-        report = pretrain(
-            tokens=paths.tokens,
-            tokenizer=paths.tokenizer,
-            target=paths.encoder,
-            checkpoints=paths.checkpoints,
-            params=params.pretrain,
-            tracker=tracker,
-            curve=paths.reports / "curves/pretrain.csv",
-            origin=origin,
-        )
+        report = work(tracker=tracker)
     return _write(paths, "pretrain", report)
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+from bertops.errors import BertopsError
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,34 @@ class World:
         """Wait until every process is here."""
         if self.size > 1:
             dist.barrier()
+
+
+class FoldersApart(BertopsError):
+    """Processes that train together do not see one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        super().__init__(
+            f"{folder}: what the leading machine writes there is not seen by another one. Machines "
+            "that train together need the project on a file system that they share: checkpoints "
+            "and the model are written by one of them and read by all."
+        )
+
+
+def refuse_apart(world: World, folder: Path) -> None:
+    """Raise FoldersApart unless every process sees what the leading one writes in `folder`."""
+    if world.size == 1:
+        return
+    probe = folder / f".shared-{int(world.first(random.getrandbits(50)))}"
+    if world.leads:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+    world.barrier()
+    apart = world.any(not probe.exists())
+    if world.leads:
+        probe.unlink()
+    if apart:
+        raise FoldersApart(folder)
 
 
 def join_world(device: torch.device) -> World:

@@ -3,6 +3,10 @@
 The parent keeps the tracker, the children train. The leading child writes what it would track to
 a file, line by line, and the parent passes it on; so services and their libraries are needed in
 one process only, and a machine that only trains needs none of them.
+
+On several machines each has such a parent. `BERTOPS_NODE` tells it which machine it is on: that of
+number 0 leads, and tracks and writes the model; the others work on the same files and report what
+came of it.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from bertops.errors import BertopsError, Interrupted
+from bertops.errors import BertopsError, Interrupted, UsageError
 from bertops.storage import read_json, write_json
 from bertops.tracker import NullTracker, Tracker
 from bertops.training.params import DistributedParams, PretrainParams
@@ -29,6 +33,8 @@ if TYPE_CHECKING:
     from bertops.training.pretrain import PretrainReport
 
 POLL_S = 0.5
+NODE = "BERTOPS_NODE"
+"""Environment variable: number of this machine among those that train together, from 0."""
 
 
 class WorkersFailed(BertopsError):
@@ -40,17 +46,35 @@ class WorkersFailed(BertopsError):
 
 
 def processes_wanted(params: DistributedParams) -> int:
-    """Processes to start on this machine: those asked for, else one per GPU; 1 without any.
-
-    Inside a process that torchrun started, this is always 1.
-    """
-    if "WORLD_SIZE" in os.environ:
-        return 1
+    """Processes to start on this machine: those asked for, else one per GPU; 1 without any."""
     if params.processes is not None:
         return params.processes
     import torch
 
     return max(1, torch.cuda.device_count())
+
+
+def starts_processes(params: DistributedParams) -> bool:
+    """Whether training is done by other processes; never inside one that torchrun started."""
+    return "WORLD_SIZE" not in os.environ and params.nodes * processes_wanted(params) > 1
+
+
+def this_node(params: DistributedParams) -> int:
+    """Number of this machine among those that train together; 0 leads.
+
+    Raises:
+        UsageError: there are several, and BERTOPS_NODE does not say which of them this is.
+    """
+    if params.nodes == 1:
+        return 0
+    given = os.environ.get(NODE, "")
+    if given not in map(str, range(params.nodes)):
+        raise UsageError(
+            f"training.distributed.nodes is {params.nodes}, and {NODE} is {given or 'not set'}. "
+            f"Start the stage on every machine, with {NODE}=0 on that of the rendezvous and the "
+            f"numbers up to {params.nodes - 1} on the others."
+        )
+    return int(given)
 
 
 def pretrain_distributed(
@@ -63,6 +87,7 @@ def pretrain_distributed(
 
     Raises:
         Interrupted: SIGTERM or Ctrl-C came; a checkpoint is written.
+        UsageError: it is not told which of several machines this is.
         WorkersFailed: with the message of the leading process.
     """
     from bertops.training.pretrain import PretrainReport
@@ -84,7 +109,8 @@ def pretrain_distributed(
 def _command(folder: Path, params: DistributedParams) -> list[str]:
     where = ["--standalone"]
     if params.rendezvous is not None:
-        where = ["--rdzv-backend=c10d", f"--rdzv-endpoint={params.rendezvous}"]
+        endpoint = ["--rdzv-backend=static", f"--rdzv-endpoint={params.rendezvous}"]
+        where = [*endpoint, f"--node-rank={this_node(params)}"]
     count = [f"--nnodes={params.nodes}", f"--nproc-per-node={processes_wanted(params)}"]
     torchrun = [sys.executable, "-m", "torch.distributed.run", *where, *count]
     return [*torchrun, "-m", "bertops.training.launch", str(folder)]
@@ -139,7 +165,7 @@ class FileTracker(NullTracker):
 
 
 def work(folder: Path) -> int:
-    """One of the processes: train, and write down what came of it if this one leads."""
+    """One of the processes: train; the first one of a machine writes down what came of it."""
     from bertops.training.pretrain import pretrain
 
     task, leads = read_json(folder / "task.json"), os.environ["RANK"] == "0"
@@ -152,7 +178,7 @@ def work(folder: Path) -> int:
         outcome: dict[str, Any] = {"error": str(error), "exit_code": error.exit_code}
     else:
         outcome = {"report": report.to_dict(), "exit_code": 0}
-    if leads:
+    if os.environ["LOCAL_RANK"] == "0":
         write_json(folder / "outcome.json", outcome)
     return int(outcome["exit_code"])
 

@@ -85,7 +85,9 @@ class DistributedParams(Section):
     processes: int | None = Field(
         None, ge=1, description="Processes on each machine; by default one per GPU."
     )
-    nodes: int = Field(1, ge=1, description="Machines.")
+    nodes: int = Field(
+        1, ge=1, description="Machines; on each BERTOPS_NODE tells its number, and 0 leads."
+    )
     rendezvous: str | None = Field(
         None, description="host:port of the first machine; needed for more than one."
     )

@@ -24,10 +24,10 @@ from bertops.storage import hash_file, hash_tree, write_text, write_whole
 from bertops.tracker import Tracker
 from bertops.training import checkpoint
 from bertops.training.checkpoint import Checkpoints
-from bertops.training.distributed import World, join_world
+from bertops.training.distributed import World, join_world, refuse_apart
 from bertops.training.embeddings import start_embeddings
 from bertops.training.feed import Feed
-from bertops.training.launch import pretrain_distributed, processes_wanted
+from bertops.training.launch import pretrain_distributed, starts_processes
 from bertops.training.loop import Run, train
 from bertops.training.objective import Objective
 from bertops.training.optimizer import build_optimizer
@@ -126,14 +126,16 @@ def pretrain(
     Raises:
         TokenizerMismatch, StoreDamaged, InitialModelUnfit: the inputs do not fit.
         TooFewRows: the corpus does not fill one step, or a step has fewer rows than processes.
+        FoldersApart: several machines do not see the same files.
         Interrupted, TrainingDiverged, CheckpointNotWritten: see `loop.train`; on several devices
             the last two come as WorkersFailed with their text.
     """
-    if processes_wanted(params.training.distributed) > 1:
+    if starts_processes(params.training.distributed):
         inputs = {"tokens": tokens, "tokenizer": tokenizer, "origin": origin}
         outputs = {"target": target, "checkpoints": checkpoints, "curve": curve}
         return pretrain_distributed({**inputs, **outputs}, params, tracker)
     world = join_world(this_device())
+    refuse_apart(world, checkpoints)
     source, held_out = (
         open_source(tokens / split, tokenizer, params.pretraining, params.training.seed)
         for split in ("train", "validation")

@@ -8,13 +8,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from bertops.errors import UsageError
 from bertops.pretraining.batches import Batches, open_source
 from bertops.training.distributed import World
 from bertops.training.feed import Feed
-from bertops.training.launch import WorkersFailed, processes_wanted
+from bertops.training.launch import WorkersFailed, starts_processes, this_node
 from bertops.training.params import DistributedParams
 from bertops.training.schedule import plan_ramp
 from tests import engine
+from tests.services.ask import free_port
 
 WORKER = """
 import sys
@@ -96,11 +98,79 @@ def test_shares_of_all_ranks_are_the_rows_of_one_process(size, inputs):
         assert {share.tokens for share in shares} == {alone.tokens}
 
 
-def test_processes_are_those_asked_for_and_one_inside_torchrun(monkeypatch):
+def test_processes_are_started_where_several_train_and_never_inside_torchrun(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    assert processes_wanted(DistributedParams(processes=3)) == 3
+    assert starts_processes(DistributedParams(processes=3))
+    assert not starts_processes(DistributedParams(processes=1))
+    assert starts_processes(DistributedParams(processes=1, nodes=2, rendezvous="first:29500"))
     monkeypatch.setenv("WORLD_SIZE", "3")
-    assert processes_wanted(DistributedParams(processes=3)) == 1
+    assert not starts_processes(DistributedParams(processes=3))
+
+
+def test_each_of_several_machines_must_know_its_number(monkeypatch):
+    several = DistributedParams(nodes=2, rendezvous="first:29500")
+    monkeypatch.setenv("BERTOPS_NODE", "1")
+    assert this_node(several) == 1
+    assert this_node(DistributedParams()) == 0
+    for wrong in ("2", "-1", "one"):
+        monkeypatch.setenv("BERTOPS_NODE", wrong)
+        with pytest.raises(UsageError, match=f"BERTOPS_NODE is {wrong}"):
+            this_node(several)
+    monkeypatch.delenv("BERTOPS_NODE")
+    with pytest.raises(UsageError, match=r"BERTOPS_NODE is not set.*BERTOPS_NODE=0"):
+        this_node(several)
+
+
+MACHINE = """
+import sys
+from pathlib import Path
+from tests import engine
+inputs, work, port = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+where = {"processes": 1, "nodes": 2, "rendezvous": f"127.0.0.1:{port}"}
+tracker = engine.MemoryTracker()
+report = engine.run(inputs, work, engine.toy_params(6, distributed=where), tracker)
+print(report.weights_sha256, report.steps, [step for step, _ in tracker.metrics])
+"""
+
+
+def on_two_machines(inputs, works, repository):
+    """Start the training twice, as two machines would; what each ended with."""
+    port, started = str(free_port()), []
+    for node, work in enumerate(works):
+        env = {**os.environ, "PYTHONPATH": str(repository), "BERTOPS_DEVICE": "cpu"}
+        env |= {"OMP_NUM_THREADS": "1", "BERTOPS_PROGRESS": "0", "BERTOPS_NODE": str(node)}
+        env.pop("WORLD_SIZE", None)
+        command = [sys.executable, "-c", MACHINE, str(inputs), str(work), port]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        started.append(subprocess.Popen(command, cwd=repository, env=env, **pipes))
+    said = [one.communicate(timeout=280) for one in started]
+    return [(one.returncode, *text) for one, text in zip(started, said, strict=True)]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # several starts of torchrun, each some seconds on a quiet machine
+def test_two_machines_make_the_weights_of_two_processes_on_one(
+    inputs, tmp_path, repository, monkeypatch
+):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    first, second = on_two_machines(inputs, [tmp_path / "two"] * 2, repository)
+    assert (first[0], second[0]) == (0, 0), first[2][-3000:] + second[2][-3000:]
+    alone = engine.run(inputs, tmp_path / "one", engine.toy_params(6, distributed={"processes": 2}))
+    assert first[1] == f"{alone.weights_sha256} 6 [3, 6]\n"
+    assert second[1] == f"{alone.weights_sha256} 6 []\n"  # it reports, and tracks nothing
+    assert (tmp_path / "two/curve.csv").read_bytes() == (tmp_path / "one/curve.csv").read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # several starts of torchrun, each some seconds on a quiet machine
+def test_machines_that_share_no_files_are_refused(inputs, tmp_path, repository):
+    for code, _, said in on_two_machines(inputs, [tmp_path / "a", tmp_path / "b"], repository):
+        assert code == 1
+        assert "WorkersFailed" in said
+        assert "file system that they share" in said
+    assert not any(tmp_path.rglob("step-*"))
+    assert not any(tmp_path.rglob("*.safetensors"))
 
 
 @pytest.mark.slow
