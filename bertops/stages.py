@@ -347,17 +347,24 @@ def render_report(root: Path, verdict: Mapping[str, Any] | None = None) -> Path:
     from bertops.tracking.lineage import read_lineage
 
     paths = Paths(root)
-    _measure_speeds(paths)
+    _measure_speeds(load(root / "params.yaml"), paths)
     write_report(report_inputs(paths, read_lineage(root).tags()), verdict, paths.html_report)
     return paths.html_report
 
 
-def _measure_speeds(paths: Paths) -> None:
-    """Time the model of every task on this machine, unless the same files were timed before."""
+def _measure_speeds(params: Params, paths: Paths) -> None:
+    """Time the encoder and every task's model on this machine, unless the same files were timed.
+
+    A task that is no longer in params.yaml leaves the report.
+    """
     from bertops.evaluation.speed import measure_speed
 
-    for model in sorted(paths.task_model("any").parent.glob("*")):
-        target = paths.state / "speed" / f"{model.name}.json"
+    models = {"encoder": paths.encoder} | {t.name: paths.task_model(t.name) for t in params.tasks}
+    for old in (paths.state / "speed").glob("*.json"):
+        if old.stem not in models:
+            old.unlink()
+    for name, model in models.items():
+        target = paths.state / "speed" / f"{name}.json"
         content = hash_tree(model)
         if not target.exists() or read_json(target)["content"] != content:
             measure_speed(model, target, content)
