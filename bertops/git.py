@@ -1,12 +1,14 @@
 """What is asked of git: the commit that is checked out, and checkouts of other commits."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
-from bertops.errors import BertopsError
+from bertops.errors import BertopsError, UsageError
 
 CHECKOUTS = Path(".bertops/checkouts")
 """Where work trees of other commits lie, in the project."""
@@ -53,6 +55,50 @@ def changed_files(root: Path) -> list[str]:
     return run(root, "diff", "--name-only", "HEAD").splitlines()
 
 
+def commit_of(root: Path, revision: str) -> str:
+    """The commit that a branch, tag or commit means now, or that was the last one on a date.
+
+    Raises:
+        UsageError: a date before the first commit, or neither a revision nor a date.
+    """
+    if known := _commit(root, revision):
+        return known
+    if re.match(r"\d{4}-\d\d-\d\d", revision):
+        return _commit_of_date(root, revision)
+    if fetched := _fetched(root, revision):
+        return fetched
+    raise UsageError(
+        f"{revision!r} is no revision that git knows here or where the repository came from, "
+        "and no date such as 2026-11-05 or 2026-11-05T18:00+01:00"
+    )
+
+
+def _commit_of_date(root: Path, date: str) -> str:
+    try:
+        datetime.fromisoformat(date)
+    except ValueError as error:
+        raise UsageError(f"{date!r} is no date: {error}") from error
+    # A day without a time means its end; git would take the time of day of now.
+    until = date if "T" in date else f"{date}T23:59:59Z"
+    found = run(root, "rev-list", "-1", f"--before={until}", "HEAD")
+    if not found:
+        first = run(root, "log", "--reverse", "--format=%cI", "HEAD").splitlines()[0]
+        raise UsageError(f"no commit is of {date} or before it; the first one is of {first}")
+    return found
+
+
+def _commit(root: Path, revision: str) -> str:
+    """The commit of a revision; empty when it is not known."""
+    name = f"{revision}^{{commit}}"
+    return run(root, "rev-parse", "--quiet", "--verify", name, ok=(0, 1))
+
+
+def _fetched(root: Path, revision: str) -> str:
+    """The same, after asking where the repository came from."""
+    run(root, "fetch", "--quiet", "--all")
+    return _commit(root, revision)
+
+
 def check_out(root: Path, revision: str) -> Path:
     """A work tree of the commit that `revision` means now; the one that is there is used again.
 
@@ -62,10 +108,8 @@ def check_out(root: Path, revision: str) -> Path:
     Raises:
         GitError: there is no such revision.
     """
-    name = f"{revision}^{{commit}}"
-    if not run(root, "rev-parse", "--quiet", "--verify", name, ok=(0, 1)):
-        run(root, "fetch", "--quiet", "--all")
-    commit = run(root, "rev-parse", "--verify", name)
+    found = _commit(root, revision) or _fetched(root, revision)
+    commit = found or run(root, "rev-parse", "--verify", f"{revision}^{{commit}}")
     checkout = root / CHECKOUTS / commit[:16]
     if not checkout.exists():
         partial = checkout.with_name(f"{checkout.name}.partial")  # a killed run may have left it

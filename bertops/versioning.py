@@ -212,7 +212,7 @@ def commit_lock(root: Path, prefix: str = "retrain") -> str | None:
         git.run(root, "read-tree", "HEAD", env=index)
         git.run(root, "update-index", "--add", "--cacheinfo", f"100644,{blob},dvc.lock", env=index)
         tree = git.run(root, "write-tree", env=index)
-    message = f"Retrain: dvc.lock {digest[:12]}"
+    message = f"{prefix.capitalize()}: dvc.lock {digest[:12]}"
     commit = git.run(root, "commit-tree", tree, "-p", "HEAD", "-m", message)
     git.run(root, "update-ref", f"refs/heads/{branch}", commit)
     return branch

@@ -13,7 +13,7 @@ import yaml
 
 from bertops import graph, versioning
 from bertops.errors import UsageError
-from bertops.git import GitError
+from bertops.git import GitError, commit_of
 from bertops.rehash import drop_damaged
 from tests.conftest import begin_repository
 
@@ -182,6 +182,9 @@ def test_a_lock_goes_to_a_branch_of_its_own_and_nothing_else_moves(project: Path
     assert branch is not None
     assert git(project, "show", f"{branch}:dvc.lock") == (project / "dvc.lock").read_text().strip()
     assert git(project, "rev-parse", f"{branch}^") == head
+    assert git(project, "log", "-1", "--format=%s", branch).startswith("Retrain: dvc.lock")
+    filled = versioning.commit_lock(project, "backfill")
+    assert git(project, "log", "-1", "--format=%s", str(filled)).startswith("Backfill: dvc.lock")
     assert git(project, "rev-parse", "HEAD") == head
     assert git(project, "status", "--porcelain") == changes
 
@@ -193,6 +196,34 @@ def test_a_lock_that_is_committed_already_needs_no_branch(project: Path):
     git(project, "add", "dvc.lock")
     git(project, "commit", "-qm", "Lock")
     assert versioning.commit_lock(project) is None
+
+
+def commit_at(project: Path, date: str) -> str:
+    """Make a commit that is as old as that."""
+    me = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
+    subprocess.run(
+        ["git", *me, "commit", "-q", "--allow-empty", "-m", date, "--date", date],
+        cwd=project, env={**os.environ, "GIT_COMMITTER_DATE": date}, check=True,
+    )  # fmt: skip
+    return git(project, "rev-parse", "HEAD")
+
+
+def test_a_date_means_the_last_commit_until_then(tmp_path: Path):
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    days = ["2026-11-03T10:00:00Z", "2026-11-05T23:30:00Z", "2026-11-06T08:00:00Z"]
+    third, fifth, sixth = (commit_at(tmp_path, day) for day in days)
+    assert commit_of(tmp_path, "2026-11-04") == third
+    assert commit_of(tmp_path, "2026-11-05") == fifth, "a day lasts until its end"
+    assert commit_of(tmp_path, "2026-11-05T12:00+00:00") == third
+    assert commit_of(tmp_path, "HEAD") == sixth
+    with pytest.raises(UsageError, match="no commit is of 2026-11-02 or before it; the first"):
+        commit_of(tmp_path, "2026-11-02")
+    with pytest.raises(UsageError, match="'2026-13-02' is no date"):
+        commit_of(tmp_path, "2026-13-02")
+    with pytest.raises(UsageError, match="'nonsense' is no revision"):
+        commit_of(tmp_path, "nonsense")
+    git(tmp_path, "tag", "2026-11-04", sixth)
+    assert commit_of(tmp_path, "2026-11-04") == sixth, "what git knows goes before the calendar"
 
 
 def test_a_worker_with_an_empty_disk_restores_what_is_up_to_date(project: Path, tmp_path_factory):
