@@ -49,7 +49,7 @@ def predict_file(
     """Ask every row of `source` and write the predictions to `target`, both whole or not at all.
 
     Formats go by suffix: .jsonl, .csv, .tsv, .parquet. JSON Lines keep the columns of the input;
-    tables have the row number, the prediction and its probabilities.
+    tables have the row number, the texts that were asked, the prediction and its probabilities.
 
     Args:
         ask: from examples to predictions.
@@ -66,7 +66,7 @@ def predict_file(
     with (
         write_whole(target) as good,
         write_whole(side) as bad,
-        writer_class(good) as writer,
+        writer_class(good, list(columns.values())) as writer,
         bad.open("w", encoding="utf-8") as problems,
     ):
         for chunk in _chunks(progress(rows, what=f"asking {source.name}", unit="row")):
@@ -196,7 +196,7 @@ class Writer(Protocol):
 class _JsonlWriter:
     """Columns of the input, then those of the prediction."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, texts: Sequence[str]) -> None:
         self._file: IO[str] = path.open("w", encoding="utf-8")
 
     def __enter__(self) -> "_JsonlWriter":
@@ -212,10 +212,11 @@ class _JsonlWriter:
 
 
 class _TableWriter:
-    """Row number, prediction and probabilities; what is no text or number is written as JSON."""
+    """Row number, texts, prediction, probabilities; those that are no text are written as JSON."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, texts: Sequence[str]) -> None:
         self._path = path
+        self._texts = [name for name in texts if name not in ("row", "prediction", "probabilities")]
         self._writer: Any = None
 
     def __enter__(self) -> "_TableWriter":
@@ -229,15 +230,15 @@ class _TableWriter:
     def write(self, rows: Sequence[Row], found: Sequence[Prediction]) -> None:
         import pyarrow as pa
 
-        names = ("row", "prediction", "probabilities")
-        columns: list[list[Any]] = [
-            [row.number for row in rows],
-            [_cell(one["prediction"]) for one in found],
-            [_cell(one["probabilities"]) for one in found],
-        ]
-        types = (pa.int64(), pa.string(), pa.string())
-        arrays = [pa.array(c, t) for c, t in zip(columns, types, strict=True)]
-        table = pa.Table.from_arrays(arrays, names=list(names))
+        text = pa.string()
+        table = pa.table(
+            {"row": pa.array([row.number for row in rows], pa.int64())}
+            | {name: pa.array([row.values[name] for row in rows], text) for name in self._texts}
+            | {
+                name: pa.array([_cell(one[name]) for one in found], text)
+                for name in ("prediction", "probabilities")
+            }
+        )
         if self._writer is None:
             self._writer = self._open(table.schema)
         self._writer.write_table(table)
@@ -261,7 +262,7 @@ def _cell(value: Any) -> str | None:
     return value if value is None or isinstance(value, str) else json.dumps(value)
 
 
-WRITERS: Mapping[str, Callable[[Path], Writer]] = {
+WRITERS: Mapping[str, Callable[[Path, Sequence[str]], Writer]] = {
     ".jsonl": _JsonlWriter,
     ".csv": _CsvWriter,
     ".parquet": _TableWriter,

@@ -5,15 +5,22 @@ import polars as pl
 import pytest
 
 from bertops.errors import UsageError
-from bertops.evaluation.drift import DRIFTED, compare_batch, read_batch, stability_index
+from bertops.evaluation.drift import (
+    DRIFTED,
+    compare_batch,
+    read_batch,
+    stability_index,
+    words_index,
+)
 
 
 @pytest.fixture
 def reference(tmp_path: Path) -> Path:
     """200 validation rows of 50 to 249 characters, half of each label, with varied confidence."""
-    texts = ["x" * (50 + i) for i in range(200)]
+    texts = ["x " * (25 + i // 2) for i in range(200)]
     confidence = np.linspace(0.5, 1, 200)
-    pl.DataFrame({"text": texts}).write_parquet(tmp_path / "validation.parquet")
+    for split in ("train", "validation"):
+        pl.DataFrame({"text": texts}).write_parquet(tmp_path / f"{split}.parquet")
     (tmp_path / "answers").mkdir()
     pl.DataFrame(
         {
@@ -27,7 +34,11 @@ def reference(tmp_path: Path) -> Path:
 
 def batch(lengths: np.ndarray, labels: list[str], confidence: np.ndarray) -> pl.DataFrame:
     return pl.DataFrame(
-        {"text": ["x" * int(n) for n in lengths], "prediction": labels, "confidence": confidence}
+        {
+            "text": ["x " * (int(n) // 2) for n in lengths],
+            "prediction": labels,
+            "confidence": confidence,
+        }
     )
 
 
@@ -67,7 +78,40 @@ def test_the_index_by_hand():
     assert stability_index(reference, reference) == 0 < DRIFTED
 
 
-def test_a_file_without_the_columns_says_which(tmp_path: Path):
+def test_a_file_without_predictions_says_what_it_has(tmp_path: Path):
     (tmp_path / "a.csv").write_text("text,score\nhello,1\n")
-    with pytest.raises(UsageError, match="no column prediction, confidence"):
+    with pytest.raises(UsageError, match="no column prediction; it has text, score"):
         read_batch(tmp_path / "a.csv")
+
+
+def test_what_a_batch_does_not_have_is_not_compared(reference: Path):
+    report = compare(pl.DataFrame({"prediction": ["yes", "no"] * 100}), reference)
+    assert set(report.index) == {"labels"}
+    assert "nothing to tell words, length, confidence by" in report.sentence
+
+
+WORDS = [f"word{number}" for number in range(2000)]
+
+
+def drawn(words: list[str], texts: int, seed: int) -> pl.Series:
+    """Texts of twenty words; the k-th word is drawn with a weight of 1/k, as in real language."""
+    weights = 1 / np.arange(1, len(words) + 1)
+    some = np.random.default_rng(seed).choice(
+        words, size=(texts, 20), p=weights / weights.sum()
+    )  # fmt: skip
+    return pl.Series([" ".join(row) for row in some])
+
+
+def test_samples_of_one_language_are_near_and_other_words_are_far():
+    known, reference = drawn(WORDS, 1000, seed=1), drawn(WORDS, 200, seed=2)
+    assert words_index(known, reference, drawn(WORDS, 100, seed=3)) < 0.1
+    new_topic = [f"other{word}" if place > 30 else word for place, word in enumerate(WORDS)]
+    assert words_index(known, reference, drawn(new_topic, 100, seed=3)) > DRIFTED
+    other_habits = [*reversed(WORDS[:40]), *WORDS[40:]]
+    assert words_index(known, reference, drawn(other_habits, 100, seed=3)) > DRIFTED
+
+
+def test_words_without_spaces_between_them_are_characters():
+    known = pl.Series(["电影很好看", "这部电影不好"] * 10)
+    assert words_index(known, known, pl.Series(["好看的电影很不好"] * 10)) > 0
+    assert words_index(known, known, pl.Series(["天气预报明天有雨"] * 10)) > DRIFTED

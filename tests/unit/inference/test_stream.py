@@ -62,8 +62,11 @@ def test_tables_come_and_go_in_csv_and_parquet(tmp_path):
     predict_file(shout, tmp_path / "in.parquet", tmp_path / "out.csv", COLUMNS)
     table = pq.read_table(tmp_path / "out.parquet")
     assert table["prediction"].to_pylist() == [text.upper() for text in texts]
+    assert table["review"].to_pylist() == texts
     with (tmp_path / "out.csv").open(newline="") as file:
-        assert [row["prediction"] for row in csv.DictReader(file)] == [t.upper() for t in texts]
+        rows = list(csv.DictReader(file))
+    assert [row["prediction"] for row in rows] == [text.upper() for text in texts]
+    assert [row["review"] for row in rows] == texts
 
 
 def test_a_csv_row_with_other_columns_or_other_bytes_is_bad(tmp_path):
