@@ -31,10 +31,11 @@ def write_whole(target: Path) -> Iterator[Path]:
         if not partial.exists():
             raise FileNotFoundError(f"nothing was written to {partial}")
         for file in _files(partial):
-            with file.open("rb") as handle:
-                os.fsync(handle.fileno())
+            _sync(file)
+        for folder in [partial, *partial.rglob("*/")] if partial.is_dir() else []:
+            _sync(folder)
         _take_name(partial, target, old)
-        _sync_directory(target.parent)
+        _sync(target.parent)
     finally:
         remove(partial)
         remove(old)
@@ -83,7 +84,8 @@ def _files(path: Path) -> Iterator[Path]:
     yield from [path] if path.is_file() else (p for p in sorted(path.rglob("*")) if p.is_file())
 
 
-def _sync_directory(path: Path) -> None:
+def _sync(path: Path) -> None:
+    """Have the disk hold a file's content, or a directory's names."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,5 +1,6 @@
 """`bertops params`: show, check and switch the parameters."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -36,9 +37,16 @@ def check(
 ) -> None:
     """Check the parameters and list every problem, with place, value and remedy."""
     from bertops.params import load
+    from bertops.problems import ParamsError
 
     path = file or context.obj / "params.yaml"
-    params = load(path)
+    try:
+        params = load(path)
+    except ParamsError as error:
+        if not json:
+            raise
+        print_json({"file": str(path), "problems": [asdict(one) for one in error.problems]})
+        raise typer.Exit(error.exit_code) from None
     sources, tasks = len(params.corpus.sources), len(params.tasks)
     if json:
         print_json({"file": str(path), "problems": [], "sources": sources, "tasks": tasks})

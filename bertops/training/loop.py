@@ -77,7 +77,7 @@ def train(run: Run) -> TrainState:
                 state.pending = measured.read(step, run.checkpoints)
             if logging:
                 _log(run, measured, rate, validating, bar)
-            if saving and world.leads:
+            if (saving or state.best_step == step) and world.leads:
                 state.recent = guard.recent()
                 run.checkpoints.save(run.objective.model, run.optimizer, state)
             if stopping and not finished:

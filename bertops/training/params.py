@@ -102,7 +102,7 @@ class DistributedParams(Section):
 class TrainingParams(Section):
     """How the model is trained."""
 
-    seed: int = Field(0, ge=0, lt=2**63, description="Decides weights, order, masks and dropout.")
+    seed: int = Field(0, ge=0, lt=2**32, description="Decides weights, order, masks and dropout.")
     budget: BudgetParams
     batch_rows: int = Field(32, ge=1, description="Rows per optimizer update, over all devices.")
     ramp_from_rows: int | None = Field(
@@ -139,6 +139,8 @@ class TrainingParams(Section):
                 f"ramp_from_rows ({self.ramp_from_rows}) is more than batch_rows "
                 f"({self.batch_rows})"
             )
+        if (self.ramp_from_rows is None) != (self.ramp_steps == 0):
+            raise ValueError("ramp_from_rows and ramp_steps are set together, or neither")
         return self
 
 

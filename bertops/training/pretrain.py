@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+import transformers
 from transformers import PreTrainedModel
 
 from bertops.errors import UsageError
@@ -20,7 +22,7 @@ from bertops.model.initial import load_initial
 from bertops.model.size import count_parameters, flops_per_token
 from bertops.pretraining.batches import Batches, Source, open_source
 from bertops.runtime import device as this_device
-from bertops.storage import hash_file, hash_tree, write_text, write_whole
+from bertops.storage import hash_code, hash_file, hash_tree, write_text, write_whole
 from bertops.tracker import Tracker
 from bertops.training import checkpoint
 from bertops.training.checkpoint import Checkpoints
@@ -37,6 +39,10 @@ from bertops.training.schedule import plan_budget, plan_ramp
 from bertops.training.state import TrainState
 from bertops.training.throughput import Meter
 from bertops.training.validation import Validator
+
+PACKAGES = Path(__file__).parents[1]
+CODE = tuple(PACKAGES / name for name in ("model", "pretraining", "training"))
+"""What decides how a model is trained; the stage `pretrain` depends on the same in dvc.yaml."""
 
 CURVE_COLUMNS = (
     "step",
@@ -167,6 +173,8 @@ def run_key(
         "train": source.store.manifest.files,
         "validation": held_out.store.manifest.files,
         "origin": hash_tree(Path(origin)) if origin and Path(origin).exists() else None,
+        "code": hash_code(*CODE),
+        "versions": [torch.__version__, transformers.__version__],
     }
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import time
 from dataclasses import dataclass, field
 
 import torch
 
-# Dense bf16 TFLOP/s from the vendors' data sheets, without sparsity; matched in this order.
+# Dense bf16 TFLOP/s from the vendors' data sheets, without sparsity; by words of the device's name,
+# in this order: an A10G is no A10.
 PEAK_TFLOPS = {
     "B200": 2250.0,
     "GH200": 989.0,
@@ -31,7 +33,12 @@ def peak_flops(device: torch.device) -> float | None:
     if device.type != "cuda":
         return None
     name = torch.cuda.get_device_name(device)
-    return next((tflops * 1e12 for key, tflops in PEAK_TFLOPS.items() if key in name), None)
+    words = re.split(r"[ -]", name)
+    for key, tflops in PEAK_TFLOPS.items():
+        wanted = key.split()
+        if any(words[i : i + len(wanted)] == wanted for i in range(len(words))):
+            return tflops * 1e12
+    return None
 
 
 @dataclass

@@ -48,6 +48,7 @@ def test_one_flipped_byte_in_any_file_is_detected(name, finished, tmp_path):
         content[place] ^= 1
 
 
+@pytest.mark.fault
 def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(finished, inputs, tmp_path):
     shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     newest, before = reversed(Checkpoints(folder_of(tmp_path), 2).all()[-2:])
@@ -80,6 +81,19 @@ def test_the_newest_and_the_best_are_never_pruned(inputs, tmp_path):
     assert set(names) == kept
 
 
+def test_the_best_has_a_checkpoint_although_no_save_was_due(inputs, tmp_path):
+    params = engine.toy_params(
+        40, validate_every_steps=3, save_every_steps=16, log_every_steps=1, keep_checkpoints=2
+    )
+    with pytest.raises(Interrupted):
+        engine.run(inputs, tmp_path, params, engine.StoppingTracker(stop_at=11))
+    folder = folder_of(tmp_path)
+    newest = Checkpoints(folder, 2).latest()
+    best = json.loads((newest / "state.json").read_text())["best_step"]
+    assert best in (3, 6, 9)
+    assert (folder / f"step-{best:08d}" / "model.safetensors").is_file()
+
+
 def test_sigterm_leaves_a_checkpoint_of_the_last_step(inputs, tmp_path):
     with pytest.raises(Interrupted, match="stopped after step 6") as caught:
         engine.run(
@@ -108,6 +122,7 @@ except CheckpointNotWritten as error:
 """
 
 
+@pytest.mark.fault
 def test_a_full_disk_is_a_named_error_and_the_previous_checkpoint_loads(
     inputs, tmp_path, repository
 ):

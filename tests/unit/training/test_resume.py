@@ -47,6 +47,20 @@ def test_a_stop_between_two_logs_loses_no_loss(inputs, tmp_path):
     assert engine.outcome(tmp_path / "b") == engine.outcome(tmp_path / "a")
 
 
+def test_code_that_changed_trains_anew(inputs, tmp_path, monkeypatch):
+    """DVC calls the stage again; old weights must not come out as those of the new code."""
+    code = tmp_path / "code"
+    code.mkdir()
+    monkeypatch.setattr("bertops.training.pretrain.CODE", (code,))
+    first_steps = []
+    for text in ("a = 1", "a = 1", "a = 2"):
+        (code / "loop.py").write_text(text)
+        tracker = engine.MemoryTracker()
+        engine.run(inputs, tmp_path, engine.toy_params(4, log_every_steps=1), tracker)
+        first_steps.append(tracker.metrics[0][0] if tracker.metrics else None)
+    assert first_steps == [1, None, 1]
+
+
 def test_a_finished_run_trains_no_further_step(straight, inputs, tmp_path):
     params = engine.toy_params(6)
     first = engine.run(inputs, tmp_path, params)

@@ -73,3 +73,22 @@ def test_the_meter_counts_tokens_and_knows_no_peak_of_a_cpu():
     assert "mfu" not in values
     assert peak_flops(torch.device("cpu")) is None
     assert meter.read()["tokens_per_second"] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "tflops"),
+    [
+        ("NVIDIA H200", 989.0),
+        ("NVIDIA H100 PCIe", 756.0),
+        ("NVIDIA A100-SXM4-80GB", 312.0),
+        ("Tesla T4", 65.0),
+        ("NVIDIA GeForce RTX 4090", 165.0),
+        ("NVIDIA L40", None),
+        ("NVIDIA A10G", None),
+        ("NVIDIA RTX A1000", None),
+    ],
+)
+def test_a_peak_is_that_of_the_very_device(name, tflops, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: name)
+    found = peak_flops(torch.device("cuda"))
+    assert found == (None if tflops is None else tflops * 1e12)

@@ -121,6 +121,9 @@ WRONG = {
         {"pretraining": {"objective": "mlm_nsp"}, "model": {"architecture": "modernbert"}},
         "needs model.architecture bert",
     ),
+    "a ramp of no length": ({"training": {"ramp_from_rows": 2}}, "set together"),
+    "a ramp from nothing": ({"training": {"ramp_steps": 2}}, "set together"),
+    "a seed of 33 bits": ({"training": {"seed": 2**32}}, "less than 4294967296"),
     "a ramp that shrinks": ({"training": {"ramp_from_rows": 9}}, "more than batch_rows"),
     "nodes without a meeting place": (
         {"training": {"distributed": {"nodes": 2}}},
