@@ -190,7 +190,11 @@ def tokenize(params: Params, paths: Paths) -> Report:
     from bertops.pretraining.tokenize import tokenize_corpus
 
     report = tokenize_corpus(
-        paths.corpus, paths.tokenizer, paths.tokens, params.pretraining.tokenize
+        paths.corpus,
+        paths.tokenizer,
+        paths.tokens,
+        params.pretraining.tokenize,
+        params.corpus.parallel,
     )
     return _write(paths, "tokenize", report)
 

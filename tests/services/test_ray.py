@@ -1,5 +1,7 @@
-"""Cleaning on a Ray cluster of two nodes, real raylets on loopback, of which one is taken away."""
+"""Cleaning and tokenizing on a Ray cluster of two nodes, real raylets on loopback, of which one is
+taken away."""
 
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +17,10 @@ from bertops.corpus.params import CorpusParams, SourceParams
 from bertops.corpus.tables import RAW, write_parts
 from bertops.document import SplitParams, document_id
 from bertops.parallel import ParallelParams
+from bertops.pretraining.params import TokenizeParams
+from bertops.pretraining.tokenize import tokenize_corpus
 from bertops.storage import hash_tree
+from tests import engine
 from tests.services.ask import wait_for
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(600)]
@@ -84,6 +89,20 @@ def is_at_work(node: Any) -> bool:
 def test_two_nodes_write_the_bytes_of_one_machine(cluster: Any, raw: Path, tmp_path: Path):
     expected = clean(raw, tmp_path / "alone", ParallelParams(workers=1))
     assert clean(raw, tmp_path / "cluster", on_cluster(cluster)) == expected
+
+
+def test_two_nodes_tokenize_to_the_bytes_of_one_machine(cluster: Any, raw: Path, tmp_path: Path):
+    engine.write_tokenizer(tmp_path / "tokenizer")
+    for split in ("train", "validation"):
+        (tmp_path / "corpus" / split).mkdir(parents=True)
+        for part in sorted(raw.glob("part-*.parquet"))[:: 1 if split == "train" else 4]:
+            shutil.copy(part, tmp_path / "corpus" / split / part.name)
+    params = TokenizeParams(shard_tokens=50_000)
+    places = (tmp_path / "corpus", tmp_path / "tokenizer")
+    expected = tokenize_corpus(*places, tmp_path / "alone", params, ParallelParams())
+    assert expected.splits["train"].documents == SHARDS * DOCUMENTS
+    assert tokenize_corpus(*places, tmp_path / "cluster", params, on_cluster(cluster)) == expected
+    assert hash_tree(tmp_path / "cluster") == hash_tree(tmp_path / "alone")
 
 
 def test_a_node_that_is_taken_away_costs_time_and_nothing_else(

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 
+from bertops.parallel import ParallelParams
 from bertops.pretraining.params import TokenizeParams
 from bertops.pretraining.store import StoreDamaged, TokenStore
 from bertops.pretraining.tokenize import StoreWriter, batches_of, tokenize_corpus
@@ -78,6 +79,26 @@ def test_any_number_of_threads_gives_the_same_bytes(corpus):
     env = {**os.environ, "RAYON_NUM_THREADS": "3", "TOKENIZERS_PARALLELISM": "true"}
     subprocess.run([sys.executable, "-c", program, str(corpus)], env=env, check=True, timeout=120)
     assert hash_tree(corpus / "again") == hash_tree(corpus / "tokens")
+
+
+@pytest.mark.slow
+def test_ray_gives_the_same_bytes_whatever_is_in_which_file(corpus):
+    pytest.importorskip("ray", reason="needs the extra ray")
+    files = [TEXTS[:2], [], [""], TEXTS[2:]]
+    for number, texts in enumerate(files):
+        table = pa.table({"text": pa.array(texts, pa.string())})
+        parquet.write_table(table, corpus / f"corpus/train/part-{number:05d}.parquet")
+    params = TokenizeParams(shard_tokens=1024)
+    expected = tokenize_corpus(
+        corpus / "corpus", corpus / "tokenizer", corpus / "tokens", params, ParallelParams()
+    )
+    on_ray = ParallelParams(engine="ray", workers=2)
+    found = tokenize_corpus(
+        corpus / "corpus", corpus / "tokenizer", corpus / "by-ray", params, on_ray
+    )
+    assert found == expected
+    assert hash_tree(corpus / "by-ray") == hash_tree(corpus / "tokens")
+    assert not (corpus / "by-ray/pieces").exists()
 
 
 def test_an_empty_corpus_is_an_error_and_leaves_nothing(corpus):
