@@ -275,8 +275,38 @@ def read_output(root: Path, revision: str, path: Path) -> Any:
 
 def remotes(root: Path) -> dict[str, str]:
     """Names and addresses of the DVC remotes of this checkout."""
-    lines = _output(root, ["remote", "list"]).splitlines()
-    return dict(([*line.split(maxsplit=2), ""])[:2] for line in lines if line.strip())
+    # Not `dvc remote list`, which breaks addresses in two where they are longer than the terminal.
+    listed = _output(root, ["config", "--list"])
+    return dict(re.findall(r"^remote\.(.+?)\.url=(.*)$", listed, re.MULTILINE))
+
+
+PROBE = """
+import sys, uuid
+from dvc.repo import Repo
+with Repo() as repo:
+    remote = repo.cloud.get_remote_odb(sys.argv[1])
+    place = remote.fs.join(remote.path, "bertops-probe-" + uuid.uuid4().hex)
+    remote.fs.makedirs(remote.path, exist_ok=True)
+    remote.fs.pipe_file(place, b"bertops doctor may remove this")
+    remote.fs.remove(place)
+"""
+"""What dvc has no command for: write to a remote, and remove what was written."""
+
+PROBE_S = 60.0
+
+
+def try_remote(root: Path, name: str) -> str | None:
+    """Write a small object to a DVC remote and remove it; why that failed, None if it did not."""
+    try:
+        ran = subprocess.run(
+            [sys.executable, "-c", PROBE, name],
+            cwd=root, env=_environment(root), capture_output=True, text=True, timeout=PROBE_S,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return f"no answer within {PROBE_S:g} s"
+    if ran.returncode == 0:
+        return None
+    return (ran.stderr.strip().splitlines() or ["no output"])[-1]
 
 
 def _output(root: Path, arguments: Sequence[str]) -> str:

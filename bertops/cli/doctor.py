@@ -25,8 +25,8 @@ class Check:
     """One finding."""
 
     what: str
-    state: Literal["ok", "note", "bad"]
-    """`note`: works without it. `bad`: something will fail."""
+    state: Literal["ok", "note", "warning", "bad"]
+    """`note`: works without it. `warning`: works, and should not stay so. `bad`: will fail."""
     found: str
     advice: str = ""
 
@@ -131,16 +131,23 @@ def _params(project: Path) -> Iterator[Check]:
 
 
 def _remotes(project: Path) -> Iterator[Check]:
-    from bertops.versioning import remotes
+    """Each DVC remote is written to, and what was written is removed."""
+    from bertops.versioning import remotes, try_remote
 
     try:
         found = remotes(project)
     except BertopsError as error:
         yield Check("dvc remote", "bad", str(error))
         return
-    shown = ", ".join(f"{name} {address}" for name, address in found.items())
-    yield Check("dvc remote", "ok" if found else "note", shown or "none; outputs stay here",
-                "" if found else "dvc remote add --default NAME ADDRESS")  # fmt: skip
+    if not found:
+        yield Check("dvc remote", "note", "none; outputs stay here",
+                    "dvc remote add --default NAME ADDRESS")  # fmt: skip
+    for name, address in found.items():
+        if trouble := try_remote(project, name):
+            yield Check("dvc remote", "bad", f"{name} {address} cannot be written to: {trouble}",
+                        "its address, key and rights: docs/howto/run-as-a-team.md")  # fmt: skip
+        else:
+            yield Check("dvc remote", "ok", f"{name} {address} is writable")
 
 
 def _servers(project: Path) -> Iterator[Check]:
@@ -174,13 +181,17 @@ def _server(what: str, address: str, about: str, data: str, otherwise: str) -> I
     yield Check(what, "ok" if same else "note", f"{address} answers, version {theirs}",
                 "" if same else f"here it is {ours}; install the same")  # fmt: skip
     if ask(address.rstrip("/") + data, None).code not in (401, 403):
-        yield Check(
-            f"{what} accounts", "note", "anybody may come in", "docs/howto/run-as-a-team.md"
-        )
+        yield Check(f"{what} accounts", "warning", "anybody may come in", OPEN[what])
     if answer.skew_s is not None and abs(answer.skew_s) > CLOCK_S:
-        yield Check(
-            f"{what} clock", "note", f"{answer.skew_s:+.0f} s beside ours", "set both by NTP"
-        )
+        yield Check(f"{what} clock", "warning", f"{answer.skew_s:+.0f} s beside ours",
+                    "set both by NTP: timedatectl set-ntp true")  # fmt: skip
+
+
+OPEN = {
+    "mlflow": "start it by `make up`, or as `mlflow server --app-name basic-auth`",
+    "prefect": "start it by `make up`, or with PREFECT_SERVER_API_AUTH_STRING=user:password",
+}
+"""How a server that lets everybody in gets accounts."""
 
 
 EXAMINATIONS: tuple[Callable[[Path], Iterator[Check]], ...] = (
