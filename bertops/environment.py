@@ -82,3 +82,85 @@ VARIABLES = (
     Variable("RANK", "", "Set by torchrun: which process of all."),
     Variable("WORLD_SIZE", "", "Set by torchrun: how many processes train together."),
 )
+
+SERVER_VARIABLES = (
+    Variable("POSTGRES_PASSWORD", "it does not start", "Of the user bertops of PostgreSQL."),
+    Variable("POSTGRES_USER", "bertops", "Owner of the databases; set by infra/."),
+    Variable("POSTGRES_DB", "prefect", "The first database; set by infra/."),
+    Variable("PGDATA", "", "Folder of PostgreSQL inside of its volume; set by infra/k8s."),
+    Variable("PGHOST", "", "PostgreSQL that is backed up and restored."),
+    Variable("PGUSER", "", "User there."),
+    Variable("PGPASSWORD", "", "Password there."),
+    Variable("PREFECT_PASSWORD", "it does not start", "Of the user bertops of Prefect; compose."),
+    Variable(
+        "PREFECT_SERVER_API_AUTH_STRING", "anybody may come in", "user:password that Prefect asks."
+    ),
+    Variable(
+        "PREFECT_API_DATABASE_CONNECTION_URL",
+        "sqlite in PREFECT_HOME",
+        "Database of the Prefect server, postgresql+asyncpg://user:password@host/prefect.",
+    ),
+    Variable(
+        "PREFECT_SERVER_CSRF_PROTECTION_ENABLED",
+        "true for the servers that bertops starts",
+        "Changes want a token that other web pages cannot know.",
+    ),
+    Variable(
+        "PREFECT_UI_API_URL",
+        "http://127.0.0.1:4200/api",
+        "Where browsers find the API of Prefect; behind a proxy, its public address.",
+    ),
+    Variable(
+        "PREFECT_INTEGRATIONS_KUBERNETES_OBSERVER_NAMESPACES",
+        "the whole cluster",
+        "Where the worker of the pool gpu watches its Jobs; set by infra/k8s.",
+    ),
+    Variable(
+        "PREFECT_INTEGRATIONS_KUBERNETES_WORKER_API_AUTH_STRING_SECRET_NAME",
+        "Jobs repeat the password",
+        "Secret that Jobs refer to for PREFECT_API_AUTH_STRING; set by infra/k8s.",
+    ),
+    Variable(
+        "PREFECT_INTEGRATIONS_KUBERNETES_WORKER_API_AUTH_STRING_SECRET_KEY",
+        "Jobs repeat the password",
+        "Key in that secret; set by infra/k8s.",
+    ),
+    Variable("MLFLOW_PASSWORD", "it does not start", "Of the user bertops of MLflow; containers."),
+    Variable(
+        "MLFLOW_SECRET_KEY", "it does not start", "Signs MLflow's sessions; compose hands it on."
+    ),
+    Variable(
+        "MLFLOW_FLASK_SERVER_SECRET_KEY", "it does not start", "The same, as MLflow reads it."
+    ),
+    Variable("MLFLOW_AUTH_CONFIG_PATH", "", "File with MLflow's first user; only it may read it."),
+    Variable(
+        "MLFLOW_BACKEND_STORE_URI",
+        "",
+        "Database of the MLflow server; no argument, since `ps` shows those to everybody.",
+    ),
+    Variable(
+        "MLFLOW_ARTIFACTS_DESTINATION",
+        "a folder in .bertops/services",
+        "Where the MLflow server keeps files: s3://bucket/folder.",
+    ),
+    Variable(
+        "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD", "false", "Large files go through MLflow in parts."
+    ),
+    Variable("AWS_ACCESS_KEY_ID", "", "User of the S3-compatible store, for DVC and MLflow."),
+    Variable("AWS_SECRET_ACCESS_KEY", "", "Password there."),
+    Variable("AWS_ENDPOINT_URL", "Amazon's", "Address of the store."),
+    Variable("AWS_DEFAULT_REGION", "", "Its region, where it has some."),
+    Variable("S3_KEY", "it does not start", "AWS_ACCESS_KEY_ID of everything in compose."),
+    Variable("S3_SECRET", "it does not start", "AWS_SECRET_ACCESS_KEY of everything in compose."),
+    Variable("MINIO_ROOT_USER", "", "S3_KEY, as the store of compose reads it."),
+    Variable("MINIO_ROOT_PASSWORD", "", "S3_SECRET, as the store of compose reads it."),
+    Variable("MC_HOST_store", "", "Address of the store with both, for who makes the bucket."),
+    Variable("MC_CONFIG_DIR", "", "Folder that the same may write to."),
+    Variable("NVIDIA_VISIBLE_DEVICES", "all", "GPUs that a container sees."),
+    Variable("NVIDIA_DRIVER_CAPABILITIES", "compute,utility", "What of the driver it gets."),
+    Variable("BERTOPS_VERSION", "0.1.0", "Tag of the images that compose starts."),
+    Variable("BERTOPS_REPOSITORY", "", "What a pod clones into its volume; infra/k8s."),
+    Variable("MKL_NUM_THREADS", "all processors", "As OMP_NUM_THREADS; set by `make test`."),
+    Variable("TOKENIZERS_PARALLELISM", "true", "`false` in `make test`: one thread each."),
+)
+"""What servers, containers and the Makefile read or are given, beside the above."""

@@ -1,6 +1,6 @@
 """Write the reference pages from the code: `python -m docs.generate`; a test compares them."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from pydantic_core import PydanticUndefined
 
 from bertops import release
 from bertops.cli.app import app
-from bertops.environment import VARIABLES
+from bertops.environment import SERVER_VARIABLES, VARIABLES, Variable
 from bertops.params import Params
 from bertops.problems import read_yaml, sections_in
 
@@ -106,11 +106,16 @@ def _first_lines(module: Any) -> str:
 
 
 def environment() -> str:
-    """Every environment variable."""
-    rows = [(f"`{v.name}`", v.default, v.meaning) for v in VARIABLES]
+    """Every environment variable: those of a run, then those of servers and containers."""
     intro = "Where and how, never what: what changes a result stands in params.yaml.\n"
-    table = _table(rows, ("variable", "without it", "meaning"))
-    return _page(["# Environment variables\n", intro, table])
+    servers = "Passwords come from `.env`, secrets of the cluster, or files of mode 0600.\n"
+    parts = ["# Environment variables\n", intro, _variables(VARIABLES)]
+    return _page([*parts, "## Servers and containers\n", servers, _variables(SERVER_VARIABLES)])
+
+
+def _variables(variables: Sequence[Variable]) -> str:
+    rows = [(f"`{v.name}`", v.default, v.meaning) for v in variables]
+    return _table(rows, ("variable", "without it", "meaning"))
 
 
 def _table(rows: Any, head: tuple[str, ...] = ("parameter", "default", "meaning")) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bertops.environment import VARIABLES
+from bertops.environment import SERVER_VARIABLES, VARIABLES
 from docs.generate import PAGES
 from tests.conftest import tracked_files
 
@@ -24,6 +24,18 @@ def test_every_environment_variable_in_the_code_is_in_the_reference(repository: 
             read = re.findall(r"environ(?:\.get|\.setdefault)?[\[(]\s*\"([A-Z_]+)\"", text)
             named = re.findall(r"\"((?:BERTOPS)_[A-Z_]+)\"", text)
             assert {*read, *named} - {"PATH"} <= known, path
+
+
+NO_VARIABLES = {"DEFAULT_GOAL", "MAKEFILE_LIST", "ONE_THREAD"}  # the Makefile's own
+
+
+def test_every_environment_variable_of_servers_is_in_the_reference(repository: Path):
+    known = {variable.name for variable in (*VARIABLES, *SERVER_VARIABLES)}
+    spelled = re.compile(r"\b[A-Z][A-Z0-9]+(?:_[A-Za-z0-9]+)+\b|\bPG[A-Z]+\b")
+    read = [p for p in tracked_files() if p.parts[0] == "infra" and p.suffix != ".md"]
+    for path in [*read, Path("Makefile")]:
+        named = set(spelled.findall((repository / path).read_text(encoding="utf-8")))
+        assert named - NO_VARIABLES <= known, path
 
 
 def pages(repository: Path) -> list[Path]:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from prefect.utilities.templating import apply_values
 
-from bertops.environment import VARIABLES
+from bertops.environment import SERVER_VARIABLES, VARIABLES
 from bertops.errors import UsageError
 from flows.checkout import enter
 from flows.deploy import read as read_deployments
@@ -30,7 +30,8 @@ def test_no_password_has_a_default_and_every_one_is_in_the_example(repository: P
     with_default = set(re.findall(r"\$\{([A-Z0-9_]+):-", text))
     example = (repository / "infra/compose/.env.example").read_text()
     assert set(re.findall(r"^([A-Z0-9_]+)=$", example, re.MULTILINE)) == asked
-    assert with_default == {"BERTOPS_VERSION", "PREFECT_UI_API_URL"}
+    public = {"PREFECT_UI_API_URL", "MLFLOW_SERVER_ALLOWED_HOSTS"}
+    assert with_default == {"BERTOPS_VERSION", *public}
 
 
 def test_ports_are_bound_to_loopback(compose: dict):
@@ -342,7 +343,7 @@ def test_schedules_name_their_time_zone(repository: Path):
 
 
 def test_variables_of_the_reference_are_told_once():
-    names = [variable.name for variable in VARIABLES]
+    names = [variable.name for variable in (*VARIABLES, *SERVER_VARIABLES)]
     assert len(names) == len(set(names))
 
 
