@@ -25,6 +25,14 @@ from bertops.evaluation.bootstrap import interval, resampled_sums
 from bertops.evaluation.params import BiasParams, CompareParams
 from bertops.runtime import device
 
+GapStanding = Literal["gap", "not ruled out", "no gap", "too small"]
+"""A gap: the whole interval lies beyond `max_gap`. No gap: the whole interval lies within it.
+Not ruled out: neither, so a gap is possible."""
+
+
+NO_PERSON = "其他|吉他|他国|他乡|他日|排他|利他"
+"""Chinese words with 他 in them that speak of nobody."""
+
 
 @dataclass(frozen=True)
 class GroupGap:
@@ -42,8 +50,7 @@ class GroupGap:
     low: float
     high: float
     """Bounds of the bootstrap interval of `gap`."""
-    standing: Literal["gap", "no gap shown", "too small"]
-    """A gap: the interval lies beyond `params.max_gap` on either side."""
+    standing: GapStanding
 
 
 @dataclass(frozen=True)
@@ -117,12 +124,12 @@ def _gap(
     )
 
 
-def _standing(
-    documents: int, low: float, high: float, params: BiasParams
-) -> Literal["gap", "no gap shown", "too small"]:
+def _standing(documents: int, low: float, high: float, params: BiasParams) -> GapStanding:
     if documents < params.min_documents:
         return "too small"
-    return "gap" if low > params.max_gap or high < -params.max_gap else "no gap shown"
+    if low > params.max_gap or high < -params.max_gap:
+        return "gap"
+    return "no gap" if -params.max_gap <= low and high <= params.max_gap else "not ruled out"
 
 
 def _metric_frame(

@@ -142,11 +142,16 @@ def no_slice_worse(evidence: Evidence, params: GateParams) -> GateResult:
 
 def no_group_gap(evidence: Evidence, params: GateParams) -> GateResult:
     """No two declared groups are served unequally beyond the tolerance."""
-    if evidence.gaps is None:
-        return GateResult("no_group_gap", False, "groups were not compared")
+    if not evidence.gaps:
+        return GateResult("no_group_gap", False, "no groups were found to compare")
     wide = [g for g in evidence.gaps if g.standing == "gap"]
     small = sum(g.standing == "too small" for g in evidence.gaps)
-    said = f"no gap shown in {len(evidence.gaps) - small} groupings"
+    if small == len(evidence.gaps):
+        return GateResult("no_group_gap", False, "all groups are too small to judge")
+    unsure = sum(g.standing == "not ruled out" for g in evidence.gaps)
+    said = f"no gap in {len(evidence.gaps) - small - unsure} groupings"
+    if unsure:
+        said += f", in {unsure} it is neither shown nor ruled out"
     if small:
         said += f", {small} are too small to judge"
     if wide:

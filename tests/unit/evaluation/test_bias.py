@@ -32,11 +32,19 @@ def test_a_group_that_is_served_worse_is_found(guess: Guess, params: ComparePara
     assert found.low < found.gap < found.high < 0
 
 
-def test_equal_groups_show_no_gap_and_small_ones_are_not_judged(
+def test_a_gap_is_ruled_out_only_where_the_whole_interval_is_narrow(
     guess: Guess, params: CompareParams
 ) -> None:
     answers = spoken(guess, 0.0)
-    assert group_gaps(answers, BiasParams(), params)[0].standing == "no gap shown"
+    (found,) = group_gaps(answers, BiasParams(max_gap=0.1), params)
+    assert -0.1 < found.low < found.high < 0.1
+    assert found.standing == "no gap"
+    (found,) = group_gaps(answers, BiasParams(max_gap=found.high - 0.001), params)
+    assert found.standing == "not ruled out"
+
+
+def test_small_groups_are_not_judged(guess: Guess, params: CompareParams) -> None:
+    answers = spoken(guess, 0.0)
     strict = BiasParams(min_documents=501)
     assert group_gaps(answers, strict, params)[0].standing == "too small"
 

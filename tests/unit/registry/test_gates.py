@@ -108,11 +108,13 @@ def gap(standing):
 
 
 def test_a_gap_between_groups_blocks_only_where_it_is_asked_for():
-    wide = replace(GOOD, gaps=(gap("no gap shown"), gap("gap")))
+    wide = replace(GOOD, gaps=(gap("no gap"), gap("gap")))
     assert failed(wide) == []
     assert failed(wide, no_group_gap=True) == ["no_group_gap"]
-    assert failed(replace(GOOD, gaps=None), no_group_gap=True) == ["no_group_gap"]
-    fine = replace(GOOD, gaps=(gap("no gap shown"), gap("too small")))
+    for nothing_shown in (None, (), (gap("too small"),)):
+        unknown = replace(GOOD, gaps=nothing_shown)
+        assert failed(unknown, no_group_gap=True) == ["no_group_gap"]
+    fine = replace(GOOD, gaps=(gap("no gap"), gap("not ruled out"), gap("too small")))
     assert failed(fine, no_group_gap=True) == []
 
 
