@@ -20,6 +20,9 @@ from bertops.section import Section
 from bertops.tokenizer.params import TokenizerParams
 from bertops.training.params import PretrainParams, TrainingParams
 
+ENCODER = "encoder"
+"""Registered name of the pretrained encoder; no task may have it."""
+
 
 class Params(Section):
     """Every knob that changes a result, one section per package."""
@@ -71,6 +74,11 @@ class Params(Section):
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
             raise ValueError(f"two tasks are named {doubled[0]!r}; names must differ")
+        if ENCODER in names:
+            raise ValueError(
+                f"a task is named {ENCODER!r}, as the pretrained encoder is in the registry; "
+                "give it another name"
+            )
         for task in tasks:
             outside = [f.path for f in task.data if not _lies_in(f.path, task.path)]
             if outside:

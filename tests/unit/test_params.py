@@ -38,6 +38,11 @@ def test_two_tasks_of_one_name_are_refused(values):
     assert "two tasks are named 'sentiment'" in refused(values)
 
 
+def test_no_task_takes_the_name_of_the_encoder(values):
+    values["tasks"][0]["name"] = "encoder"
+    assert "a task is named 'encoder'" in refused(values)
+
+
 def test_a_task_must_name_the_folder_that_dvc_watches(values):
     values["tasks"][0]["path"] = "elsewhere"
     assert "is not in elsewhere" in refused(values)
