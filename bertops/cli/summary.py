@@ -65,8 +65,8 @@ def _measured(evaluation: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Rows: what, value with interval, whose value it is or what to hold it against."""
     heldout = evaluation["encoder"]["heldout"]["all"]
     unigram = f"knowing word frequencies alone: {heldout['unigram_loss']:.2f}"
-    loss = (heldout[bound] for bound in ("loss", "loss_low", "loss_high"))
-    yield "masked-LM loss", _with_interval(*loss, digits=2), unigram
+    loss = _with_interval(heldout["loss"], heldout["loss_low"], heldout["loss_high"], digits=2)
+    yield "masked-LM loss", loss, unigram
     for name, task in evaluation["tasks"].items():
         for m in _shown_scores(task):
             where = "" if m["split"] == "test" else f", {m['split'].replace('_', ' ')}"

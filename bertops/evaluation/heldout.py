@@ -229,7 +229,8 @@ def _summary(
 ) -> MaskedLoss:
     """Means over hidden tokens [holes, 4], of which `owner` tells the documents."""
     documents, place = np.unique(owner, return_inverse=True)
-    by_document = np.stack([np.bincount(place, numbers[:, 0]), np.bincount(place)], axis=1)
+    sums = [np.bincount(place, numbers[:, 0]), np.bincount(place)]
+    by_document = np.stack(sums, axis=1, dtype=np.float64)
     drawn = resampled_sums(by_document, compare.rounds, compare.seed)
     low, high = interval(drawn[:, 0] / drawn[:, 1], compare.confidence)
     loss, accuracy, unigram_loss, unigram_accuracy = (round(float(x), 4) for x in numbers.mean(0))

@@ -95,7 +95,14 @@ def proposed_by_documents(text: str) -> Iterator[str]:
         )
     outside = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     inline = (" ".join(x.split()) for x in re.findall(r"`(bertops [^`]+)`", outside))
-    yield from (line for line in inline if line not in ALL)  # a bare name is spoken of, not typed
+    yield from (line for line in inline if not only_named(line))
+
+
+def only_named(line: str) -> bool:
+    """Whether a command, or an option of it, is spoken of and not proposed; both must be there."""
+    name, *options = line.split(" --")
+    known = {one for parameter in getattr(ALL.get(name), "params", ()) for one in parameter.opts}
+    return name in ALL and {f"--{option}" for option in options} <= known
 
 
 def test_every_command_in_the_documents_can_be_typed(repository: Path):

@@ -85,6 +85,8 @@ def test_the_commands_tell_one_story(project):
     kinds = [event["kind"] for event in run(project, "history", TASK)]
     assert kinds == ["registered"] * 3 + ["promoted", "refused", "promoted", "rolled_back"]
     assert "a slip" in say(project, "history", TASK)
+    assert {event["name"] for event in run(project, "history")} == {TASK}
+    assert say(project, "history") == say(project, "history", TASK)
 
     assert run(project, "approve", TASK, 3, "--why", "read it")["approved"] == [3]
     tags = run(project, "show", TASK, 1)["tags"]
