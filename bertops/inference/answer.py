@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from bertops.inference.card import TaskCard
+from bertops.inference.encode import cut_repeated
 from bertops.inference.forward import forward
 from bertops.inference.reader import Example, Features, Prediction, Reader, group_by_row
 
@@ -35,9 +36,8 @@ class AnswerReader(Reader):
 
     def encode(self, examples: Sequence[Example], tokenizer: Any, card: TaskCard) -> list[Features]:
         """Token ids; `places` has (start, end) in the passage, None outside of it."""
-        half = card.max_length // 2
         encoded = tokenizer(
-            [_cut_question(e["text_b"], tokenizer, half) for e in examples],
+            cut_repeated([e["text_b"] for e in examples], tokenizer, card.max_length),
             [e["text"] for e in examples],
             truncation="only_second",
             max_length=card.max_length,
@@ -107,11 +107,3 @@ def _answer(passage: str, best: _Span, nothing: float, unanswerable: bool) -> Pr
         return {"prediction": "", "probabilities": [sure], "start": -1}
     text = passage[best.start : best.end]
     return {"prediction": text, "probabilities": [sure], "start": best.start}
-
-
-def _cut_question(question: str, tokenizer: Any, limit: int) -> str:
-    """The question, or as much of it as leaves room for a passage."""
-    encoded = tokenizer(question, add_special_tokens=False, return_offsets_mapping=True)
-    if len(encoded["input_ids"]) <= limit:
-        return question
-    return question[: encoded["offset_mapping"][limit - 1][1]]

@@ -31,10 +31,15 @@ def encode(
 def _cut(
     texts: list[str], second: list[str] | None, tokenizer: Any, card: TaskCard, first: int
 ) -> list[Features]:
-    """The beginning of each text, or all of it in overlapping windows."""
+    """The beginning of each text, or all of it in overlapping windows.
+
+    A window slides over the first text of a pair; the second is repeated in each.
+    """
     windows = card.long_texts == "windows"
-    # A window slides over the first text of a pair; the second is repeated in each.
-    truncation = "only_first" if windows and second else "longest_first"
+    truncation = "longest_first"
+    if windows and second:
+        truncation = "only_first"
+        second = cut_repeated(second, tokenizer, card.max_length)
     encoded = tokenizer(
         texts,
         second,
@@ -48,6 +53,20 @@ def _cut(
     types = encoded.get("token_type_ids") or [None] * len(encoded["input_ids"])
     ids = encoded["input_ids"]
     return [Features(first + row, i, t) for row, i, t in zip(rows, ids, types, strict=True)]
+
+
+def cut_repeated(texts: Sequence[str], tokenizer: Any, max_length: int) -> list[str]:
+    """Texts that every window of a pair repeats, cut to half of its room.
+
+    What slides has the other half, which is more than the overlap of its windows: the tokenizer
+    panics where it is less.
+    """
+    limit = (max_length - tokenizer.num_special_tokens_to_add(pair=True)) // 2
+    encoded = tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True)
+    return [
+        text[: places[limit - 1][1]] if len(places) > limit else text
+        for text, places in zip(texts, encoded["offset_mapping"], strict=True)
+    ]
 
 
 def _head_tail(

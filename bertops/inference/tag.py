@@ -106,11 +106,13 @@ class TagReader(Reader):
         logits = forward(model, inputs, tokenizer.pad_token_id, read, precision)
         for example, group in zip(examples, group_by_row(features), strict=True):
             sums_WC = np.zeros((len(self.units(example)), len(card.labels)))
+            windows_W = np.zeros(len(sums_WC))
             for index in group:
                 for token, word in first_tokens(features[index].places):
                     sums_WC[word] += logits[index][token]
-            sums_WC[~sums_WC.any(axis=1), 0] = 1e3
-            yield probabilities(sums_WC) if len(sums_WC) else sums_WC
+                    windows_W[word] += 1
+            sums_WC[windows_W == 0, 0] = 1e3
+            yield probabilities(sums_WC / np.maximum(windows_W, 1)[:, None])
 
 
 def first_tokens(words: Sequence[int | None]) -> Iterator[tuple[int, int]]:

@@ -1,8 +1,14 @@
-import pytest
+import math
+from types import SimpleNamespace
 
+import pytest
+import torch
+
+from bertops.inference.answer import AnswerReader
 from bertops.inference.card import TaskCard
 from bertops.inference.encode import encode
 from bertops.inference.forward import batches_by_length
+from bertops.inference.tag import TagReader
 from tests.unit.encoders import make_tokenizer
 
 LETTERS = "a b c d e f g h i j k l"
@@ -60,3 +66,43 @@ def test_batches_hold_every_row_once_within_their_budget():
     assert sorted(index for batch in batches for index in batch) == list(range(7))
     assert batches[0] == [6]  # longer than the budget: alone
     assert all(len(b) == 1 or len(b) * max(lengths[i] for i in b) <= 18 for b in batches)
+
+
+@pytest.mark.parametrize("max_length", [8, 9, 12, 16, 31])
+@pytest.mark.parametrize("second", ["x", LETTERS, " ".join([LETTERS] * 4)])
+def test_windows_of_a_pair_read_all_of_the_first_text_whatever_the_second(max_length, second):
+    tokenizer = make_tokenizer()
+    read = {
+        "encode": encode([LETTERS], [second], tokenizer, card("windows", max_length)),
+        "answer": AnswerReader().encode(
+            [{"text": LETTERS, "text_b": second}], tokenizer, card("windows", max_length)
+        ),
+    }
+    for features in read.values():
+        assert all(len(f.input_ids) <= max_length for f in features)
+        seen = {word for f in features for word in tokenizer.decode(f.input_ids).split()}
+        assert seen >= set(LETTERS.split())
+
+
+def test_a_short_second_text_is_repeated_whole():
+    tokenizer = make_tokenizer()
+    windows = encode([LETTERS], ["x y"], tokenizer, card("windows", 10))
+    assert len(windows) > 1
+    assert all(tokenizer.decode(f.input_ids).endswith("[SEP] x y [SEP]") for f in windows)
+
+
+def test_windows_that_overlap_do_not_make_a_word_surer():
+    """A model that is as sure of every token gives every word the same probability."""
+    tokenizer, letters = make_tokenizer(), LETTERS.split()
+    tags = card("head").model_copy(update={"labels": ("O", "B-X")})
+    features = TagReader().encode([{"words": letters}], tokenizer, tags)
+    assert len(features) > 1
+
+    class Sure(torch.nn.Module):
+        device = torch.device("cpu")
+
+        def forward(self, input_ids, **_):
+            return SimpleNamespace(logits=torch.tensor([0.0, 1.0]).expand(*input_ids.shape, 2))
+
+    (found,) = TagReader().predict(Sure(), features, [{"words": letters}], tokenizer, tags, "fp32")
+    assert found["probabilities"] == pytest.approx([1 / (1 + math.exp(-1))] * len(letters))
