@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import pytest
 
 from bertops.inference import export
-from bertops.inference.export import ExportDisagrees, export_onnx
-from bertops.inference.load import load
+from bertops.inference.card import TaskCard
+from bertops.inference.export import ExportDisagrees, Parity, export_onnx
+from bertops.inference.load import Loaded, load
 from bertops.storage import read_json
 
 TEXTS = [f"the {noun} was {word}" for noun in ("film", "plot", "acting") for word in
@@ -41,3 +44,29 @@ def test_an_export_that_disagrees_is_refused_and_not_written(
         export_onnx(load(classifier, device="cpu"), tmp_path / "exported", rows)
     assert error.value.exit_code == 3
     assert not (tmp_path / "exported").exists()
+
+
+@pytest.mark.parametrize(
+    ("metric", "reference", "holds"),
+    [(-2.0, -2.0, True), (-2.01, -2.0, True), (-2.1, -2.0, False), (0.98, 1.0, False)],
+)
+def test_a_hundredth_of_the_metric_may_be_lost_below_zero_too(metric, reference, holds):
+    assert Parity(1.0, metric, reference).holds == holds
+
+
+@pytest.mark.parametrize("unit", [1.0, 1000.0])
+def test_numbers_agree_by_their_own_measure(unit):
+    gold = [unit * value for value in (1.0, 2.0, 3.0, 4.0)]
+    near, far = ([value + share * unit for value in gold] for share in (0.02, 0.2))
+    card = TaskCard(
+        task="t",
+        kind="regression",
+        labels=("score",),
+        max_length=32,
+        long_texts="head",
+        metric="pearson",
+    )
+    loaded = Loaded("m", Path(), None, None, card)
+    examples = [{"label": value} for value in gold]
+    assert export._parity(loaded, examples, gold, near).agreement == 1
+    assert export._parity(loaded, examples, gold, far).agreement == 0
