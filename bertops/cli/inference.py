@@ -137,11 +137,13 @@ def tag(
         return
     ready = complete(loaded, _examples(texts))
     found = _ask(loaded, ready)
-    for text, example, row in zip(texts or (), ready, found, strict=True):
-        named = entities(example, row)
-        if json:
-            print_json({"text": text, "entities": [asdict(entity) for entity in named]})
-        elif named:
+    tagged = [entities(example, row) for example, row in zip(ready, found, strict=True)]
+    if json:
+        rows = zip(texts or (), tagged, strict=True)
+        print_json([{"text": t, "entities": [asdict(e) for e in named]} for t, named in rows])
+        return
+    for named in tagged:
+        if named:
             print(table([e.label, e.text, f"{e.start}-{e.end}", f"{e.score:.3f}"] for e in named))
         else:
             print("(no entity)")
@@ -328,9 +330,13 @@ def _print(
 
 
 def _shown(row: dict[str, Any]) -> str:
-    """`positive 0.93`, or the number."""
-    if row["probabilities"] is None:
-        return f"{row['prediction']:.3f}"
-    if isinstance(row["prediction"], list):
-        return ", ".join(row["prediction"]) or "none"
-    return f"{row['prediction']} {max(row['probabilities']):.3f}"
+    """`positive 0.93`, or the number, the labels, the text."""
+    match row["prediction"]:
+        case float(number):
+            return f"{number:.3f}"
+        case list(labels):
+            return ", ".join(labels) or "none"
+        case text if row["probabilities"] is None:
+            return text
+        case label:
+            return f"{label} {max(row['probabilities']):.3f}"
