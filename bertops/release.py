@@ -15,7 +15,7 @@ from bertops.errors import GateRefused
 from bertops.evaluation.compare import explain
 from bertops.evaluation.report.card import write_card
 from bertops.evidence import gather_evidence, head_to_head
-from bertops.params import Params, load
+from bertops.params import ENCODER, Params, load
 from bertops.paths import Paths
 from bertops.registry.client import Registry, VersionMissing
 from bertops.registry.decide import Decision, decide
@@ -25,14 +25,9 @@ from bertops.registry.params import Mode
 from bertops.registry.promote import Promotion, gates_passed, promote
 from bertops.registry.register import Facts, Registered, register
 from bertops.registry.signing import signing_key
-from bertops.stages import render_report, report_inputs
-from bertops.storage import hash_tree, read_json
-from bertops.tracking.lineage import read_lineage
+from bertops.stages import lineage_tags, render_report, report_inputs
+from bertops.storage import read_json
 from bertops.tracking.store import open_store
-
-ENCODER = "encoder"
-"""Registered name of the pretrained encoder."""
-
 
 Standing = Literal["promoted", "champion", "refused", "waiting"]
 """`champion` was promoted before; `waiting` passed, and a person or the registry's mode keeps it
@@ -46,6 +41,7 @@ class Release:
     model: str
     version: int
     created: bool
+    """The one that was judged; where it holds the champion's files, the champion."""
     """False when the same thing was registered before."""
     champion: int | None
     """The version in use before; of the champion itself, its predecessor."""
@@ -78,8 +74,7 @@ def open_registry(paths: Paths) -> Registry:
 
 def register_all(params: Params, paths: Paths, registry: Registry) -> tuple[Registered, ...]:
     """Register the encoder and the model of every task."""
-    inputs = {"corpus": paths.corpus, "tokenizer": paths.tokenizer, ENCODER: paths.encoder}
-    lineage = read_lineage(paths.root, {name: hash_tree(p) for name, p in inputs.items()}).tags()
+    lineage = lineage_tags(paths)
     metrics = read_json(paths.evaluation / "metrics.json")
     models = {ENCODER: paths.encoder} | {t.name: paths.task_model(t.name) for t in params.tasks}
     report = render_report(paths.root)  # as measured: the verdict on a version comes after it
@@ -138,7 +133,7 @@ def _evidence(
     params: Params, paths: Paths, registry: Registry, name: str, version: int
 ) -> Callable[[int | None], Evidence]:
     """What speaks for a version, once the champion is known that it is compared with."""
-    judge = params.tasks[0].name if name == ENCODER and params.tasks else name
+    judge = _judge_of(params, name)
 
     def speaker(number: int) -> int:
         return number if judge == name else _fine_tuned_from(registry, judge, name, number)
@@ -169,6 +164,11 @@ def promote_all(
     """Promote what passed its gates; a refusal is recorded and is no failure."""
     releases = []
     for found, decision in zip(registered, ready, strict=True):
+def _judge_of(params: Params, name: str) -> str:
+    """The task that a model is judged by: for the encoder the first, else its own."""
+    return params.tasks[0].name if name == ENCODER and params.tasks else name
+
+
         base = Release(
             found.name, found.version, found.created, decision.champion, "waiting", "",
             decision.gates,
@@ -182,7 +182,9 @@ def promote_all(
         if decision.champion is not None and decision.already:
             gates = gates_passed(registry, found.name, decision.champion)
             before = check_aliases(registry, found.name).previous_champion
-            base = replace(base, standing="champion", gates=gates, champion=before)
+            base = replace(
+                base, version=decision.champion, standing="champion", gates=gates, champion=before
+            )
         elif done.changed:
             base = replace(base, standing="promoted")
         releases.append(replace(base, sentence=done.sentence))
@@ -192,10 +194,9 @@ def promote_all(
 def write_report(
     params: Params, paths: Paths, registry: Registry, releases: Sequence[Release]
 ) -> Path:
-    """Write reports/report.html; it opens with the verdict on the first task."""
-    judged = [one for one in releases if one.model != ENCODER]
-    verdict = _verdict(params, paths, registry, judged[0]) if judged else None
-    return render_report(paths.root, verdict)
+    """Write reports/report.html; it opens with the verdict on every model."""
+    verdicts = [_verdict(params, paths, registry, one) for one in releases]
+    return render_report(paths.root, verdicts)
 
 
 def _verdict(params: Params, paths: Paths, registry: Registry, one: Release) -> dict[str, Any]:
@@ -206,7 +207,7 @@ def _verdict(params: Params, paths: Paths, registry: Registry, one: Release) -> 
         "standing": one.standing,
         "sentence": _in_short(one) if one.refused else one.sentence,
         "gates": [gate.to_dict() | {"name": gate.gate, "reason": gate.said} for gate in one.gates],
-        "head_to_head": _beside_rival(params, paths, registry, one),
+        "head_to_head": beside,
     }
 
 
@@ -218,8 +219,11 @@ def _in_short(refused: Release) -> str:
 
 
 def _beside_rival(
+    judge = _judge_of(params, one.model)
+    beside = _beside_rival(params, paths, registry, one) if judge == one.model else None
     params: Params, paths: Paths, registry: Registry, one: Release
 ) -> dict[str, Any] | None:
+        "judged_by": None if judge == one.model else judge,
     """The version beside the champion it was judged by; None when it is the first of its name."""
     if one.champion is None:
         return None

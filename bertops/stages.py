@@ -7,7 +7,7 @@ Every function imports what it needs when it is called, so that listing the stag
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from functools import partial
 from pathlib import Path
@@ -342,17 +342,16 @@ ITEM_STAGES: Mapping[str, Callable[[Params, Paths, str], Report]] = {
 """Stages that run once for each source or task."""
 
 
-def render_report(root: Path, verdict: Mapping[str, Any] | None = None) -> Path:
-    """Write reports/report.html from what all stages found; it opens with the verdict.
+def render_report(root: Path, verdicts: Sequence[Mapping[str, Any]] = ()) -> Path:
+    """Write reports/report.html from what all stages found; it opens with the verdicts.
 
-    No DVC stage, because the verdict depends on the champion of the moment.
+    No DVC stage, because a verdict depends on the champion of the moment.
     """
     from bertops.evaluation.report.page import write_report
-    from bertops.tracking.lineage import read_lineage
 
     paths = Paths(root)
     _measure_speeds(load(root / "params.yaml"), paths)
-    write_report(report_inputs(paths, read_lineage(root).tags()), verdict, paths.html_report)
+    write_report(report_inputs(paths, lineage_tags(paths)), verdicts, paths.html_report)
     return paths.html_report
 
 
@@ -362,6 +361,16 @@ def _measure_speeds(params: Params, paths: Paths) -> None:
     A task that is no longer in params.yaml leaves the report.
     """
     from bertops.evaluation.speed import measure_speed
+def lineage_tags(paths: Paths) -> dict[str, str]:
+    """What the models of the project were made from: commit, dvc.lock, packages, and the hashes
+    of corpus, tokenizer and encoder, those that are there."""
+    from bertops.tracking.lineage import read_lineage
+
+    made_from = {"corpus": paths.corpus, "tokenizer": paths.tokenizer, "encoder": paths.encoder}
+    hashes = {name: hash_tree(path) for name, path in made_from.items() if path.exists()}
+    return read_lineage(paths.root, hashes).tags()
+
+
 
     models = {"encoder": paths.encoder} | {t.name: paths.task_model(t.name) for t in params.tasks}
     for old in (paths.state / "speed").glob("*.json"):
@@ -386,3 +395,4 @@ def report_inputs(paths: Paths, lineage: Mapping[str, str]) -> "ReportInputs":
         lineage=lineage,
         state=paths.state,
     )
+        data_card=paths.data_card / "card.json",

@@ -15,16 +15,9 @@ from bertops.evaluation.behaviour import find_file
 from bertops.evaluation.contamination import Contamination, find_contamination
 from bertops.evaluation.params import EvaluationParams
 from bertops.evaluation.tasks import TaskInput, TaskResult, evaluate_task
+from bertops.evaluation.untested import not_tested
 from bertops.pretraining.store import TokenStore
 from bertops.storage import write_json, write_whole
-
-NOT_TESTED = (
-    "Texts of another kind, time or language than the test set and its slices.",
-    "Texts written to deceive the model.",
-    "Whether the gold labels are right.",
-    "What the model does to people when it is put to use.",
-)
-"""What no evaluation of ours covers, whatever it is given."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +62,11 @@ def evaluate(
         target: folder for metrics.json, evaluation.json and the tables of `dvc plots`.
     """
     found = _look_for_test_documents(tasks, corpus / "train", params)
+    results = {task.name: evaluate_task(task, found[task.name], params) for task in tasks}
     report = EvaluationReport(
         encoder=_evaluate_encoder(encoder, corpus, tokens, params),
-        tasks={task.name: evaluate_task(task, found[task.name], params) for task in tasks},
-        not_tested=NOT_TESTED,
+        tasks=results,
+        not_tested=not_tested(results),
     )
     with write_whole(target) as folder:
         folder.mkdir()

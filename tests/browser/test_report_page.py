@@ -1,15 +1,17 @@
 """The report in a real browser: asks for nothing, fits a phone, can be read aloud.
 
-Needs Chromium (`apt-get install chromium`) and the Python package playwright; skipped without.
+Needs Chromium (`apt-get install chromium`) and the Python package playwright; skipped without,
+unless BERTOPS_NEEDS_BROWSER is set, as continuous integration does.
 """
 
+import importlib.util
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -19,7 +21,7 @@ from tests.unit.encoders import save_encoder
 from tests.unit.evaluation.project import PARAMS, WORDS, report_inputs, write_project
 from tests.unit.registry.comparisons import comparison
 
-CHROMIUM = os.environ.get("BERTOPS_CHROMIUM") or shutil.which("chromium") or shutil.which("chrome")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLIPS = {
     "against": "version 3",
     "gained": [],
@@ -32,14 +34,17 @@ FLIPS = {
 }  # fmt: skip
 VERDICT = {
     "task": "sentiment",
+    "judged_by": None,
     "version": 4,
     "against": 3,
     "standing": "refused",
     "sentence": "sentiment version 4 was not promoted: 1 of 2 gates said no",
     "gates": [
         {
-            "name": "beats_majority", "value": 0.85, "low": 0.81, "high": 0.89, "documents": 300,
-            "threshold": 0.5, "passed": True, "reason": "the whole interval lies above 0.500",
+            "name": "beats_majority", "value": 0.85, "low": 0.81, "high": 0.89, "documents": 3000,
+            "threshold": 0.5, "passed": True,
+            "reason": "accuracy 0.850 [0.810, 0.890] clears the baseline 0.500 (+0.310 at the "
+            "interval's near end, n=3000)",
         },
         {
             "name": "against_champion", "value": -0.021, "low": -0.04, "high": -0.002,
@@ -50,7 +55,8 @@ VERDICT = {
         "comparison": asdict(comparison("worse")), "flips": FLIPS,
         "slices": [
             {
-                "column": "source", "value": "imdb", "documents": 100, "accuracy": 0.7,
+                "column": "source", "value": "imdb", "documents": 100, "score": "accuracy",
+                "accuracy": 0.7,
                 "low": 0.61, "high": 0.78, "other": 0.8, "p_value": 0.004, "standing": "worse",
             }
         ],
@@ -67,20 +73,50 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     task = write_project(root, encoder)
     target = root / "reports/evaluation"
     evaluate([task], encoder, root / "data/corpus", root / "data/tokens", target, PARAMS)
-    write_report(report_inputs(root), VERDICT, root / "report.html")
+    write_report(report_inputs(root), [VERDICT], root / "report.html")
     return root / "report.html"
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    if not CHROMIUM:
-        pytest.skip("needs Chromium: apt-get install chromium, or set BERTOPS_CHROMIUM")
-    api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install")
-    with api.sync_playwright() as playwright:
+    chromium = find_browser(os.environ)
+    if importlib.util.find_spec("playwright") is None:
+        do_without("playwright: pip install -e '.[browser]'", os.environ)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
         # Containers have no user namespaces for the sandbox; the page is our own file.
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield started
         started.close()
+
+
+def find_browser(environment: Mapping[str, str]) -> str:
+    """The path of a Chromium, whatever its name here; the test ends where there is none."""
+    path = environment.get("PATH")
+    found = (shutil.which(name, path=path) for name in BROWSERS)
+    chosen = environment.get("BERTOPS_CHROMIUM") or next(filter(None, found), None)
+    return chosen or do_without(
+        "Chromium: apt-get install chromium, or set BERTOPS_CHROMIUM", environment
+    )
+
+
+def do_without(what: str, environment: Mapping[str, str]) -> NoReturn:
+    """End the test: it fails where a browser was promised, and is skipped elsewhere."""
+    (pytest.fail if environment.get("BERTOPS_NEEDS_BROWSER") else pytest.skip)(f"needs {what}")
+
+
+@pytest.mark.parametrize("name", BROWSERS)
+def test_a_browser_is_found_under_each_of_its_names(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch(mode=0o755)
+    assert find_browser({"PATH": str(tmp_path)}) == str(tmp_path / name)
+
+
+def test_a_missing_browser_fails_where_it_was_promised(tmp_path: Path) -> None:
+    with pytest.raises(pytest.skip.Exception, match="needs Chromium"):
+        find_browser({"PATH": str(tmp_path)})
+    with pytest.raises(pytest.fail.Exception, match="needs Chromium"):
+        find_browser({"PATH": str(tmp_path), "BERTOPS_NEEDS_BROWSER": "1"})
 
 
 def open_page(browser: Any, file: Path, **options: Any) -> tuple[Any, list[str], list[str]]:
@@ -108,7 +144,18 @@ def test_it_opens_with_the_verdict(browser: Any, page_file: Path) -> None:
     assert page.locator("h1").inner_text() == "Refused"
     assert page.locator(".verdict").inner_text().endswith(VERDICT["sentence"])
     assert page.locator("h1").bounding_box()["y"] < 120
-    assert page.get_by_role("table", name="Gates").locator("tbody tr").count() == 2
+    assert page.get_by_role("table", name="Gates").locator("tbody").count() == 2
+
+
+def test_on_a_phone_each_gate_is_read_without_scrolling_sideways(
+    browser: Any, page_file: Path
+) -> None:
+    page, _, _ = open_page(browser, page_file, viewport={"width": 390, "height": 800})
+    for gate in page.locator("table.gates tbody").all():
+        answer, reason = gate.locator(".tone").bounding_box(), gate.locator(".reason")
+        assert answer["x"] + answer["width"] <= 390
+        assert reason.bounding_box()["x"] + reason.bounding_box()["width"] <= 390
+        assert gate.bounding_box()["height"] < 150
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

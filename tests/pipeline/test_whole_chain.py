@@ -53,6 +53,13 @@ def test_the_end_of_a_run_tells_results_places_and_next_steps(finished: Path):
     assert "Traceback" not in (finished / "stderr.txt").read_text()
 
 
+def test_the_report_has_the_verdict_on_every_model_and_all_hashes(finished: Path):
+    page = (finished / "reports/report.html").read_text()
+    for told in ("encoder, version 1", "sentiment, version 1", "bertops.data.corpus",
+                 "bertops.data.tokenizer", "bertops.data.encoder"):  # fmt: skip
+        assert told in page
+
+
 def test_no_test_document_is_pretraining_text(finished: Path):
     import polars as pl
 

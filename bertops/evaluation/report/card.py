@@ -10,7 +10,8 @@ from typing import Any
 import jinja2
 import yaml
 
-from bertops.evaluation.report.content import MODELS, ReportContent, ReportInputs, gather
+from bertops.evaluation.report.content import ReportContent, ReportInputs, gather
+from bertops.evaluation.report.words import FILTERS
 from bertops.storage import write_text
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -27,7 +28,7 @@ PIPELINES = {
 
 def write_card(inputs: ReportInputs, model: str, license: str, target: Path) -> None:
     """Write the card of one model; `model` is a task's name, or that of the encoder."""
-    write_text(target, render_card(gather(inputs, None), model, license))
+    write_text(target, render_card(gather(inputs), model, license))
 
 
 def render_card(content: ReportContent, model: str, license: str) -> str:
@@ -44,7 +45,7 @@ def render_card(content: ReportContent, model: str, license: str) -> str:
         lstrip_blocks=True,
         autoescape=False,  # Markdown, not HTML
     )
-    environment.filters["model"] = lambda name: MODELS.get(name, name)
+    environment.filters |= FILTERS
     environment.filters["cell"] = lambda text: " ".join(str(text).split()).replace("|", "\\|")
     task = content.tasks.get(model)
     return environment.get_template("model_card.md.j2").render(

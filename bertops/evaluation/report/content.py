@@ -4,7 +4,7 @@ HTML page and model card are rendered from the same content, so they cannot disa
 """
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,10 @@ from typing import Any
 from bertops.evaluation.reads import count_reads
 from bertops.storage import read_json
 
-MODELS = {
-    "pretrained": "pretrained",
-    "control": "not pretrained",
-    "tfidf": "TF-IDF + linear",
-    "majority": "majority class",
-}
-"""Names for people, in the order of the report."""
+WORST_FIRST = ("refused", "waiting", "promoted", "champion")
+"""Standings of a verdict."""
+SET_ASIDE = "split.test"
+"""The rule that keeps a document for the tests of tasks; it is good, so it is no drop."""
 
 
 @dataclass(frozen=True)
@@ -37,19 +34,39 @@ class ReportInputs:
     """What was measured: names and hashes of commit, data, tokenizer, models."""
     state: Path | None = None
     """`.bertops/`: speed/<model>.json and the record of looks at test sets, where they are."""
+    data_card: Path | None = None
+    """JSON of the data card: licences and languages of the corpus."""
+
+
+@dataclass(frozen=True)
+class CorpusFacts:
+    """What the encoder was trained on."""
+
+    read: int
+    set_aside: int
+    """Documents kept for the tests of tasks."""
+    dropped: int
+    documents: Mapping[str, int]
+    words: Mapping[str, int]
+    """By split: train and validation."""
+    licences: Mapping[str, str]
+    """By source."""
+    languages: Mapping[str, int]
+    """Documents by ISO 639-1 code, the commonest first."""
 
 
 @dataclass(frozen=True)
 class ReportContent:
     """Everything that the report says."""
 
-    verdict: Mapping[str, Any] | None
-    """The promotion's verdict; None while nobody has decided."""
+    verdicts: tuple[Mapping[str, Any], ...]
+    """The promotion's verdict on each model, the worst first; none while nobody has decided."""
     encoder: Mapping[str, Any]
     tasks: Mapping[str, Any]
     curve: list[dict[str, float]]
-    corpus: Mapping[str, Any]
+    corpus: CorpusFacts | None
     drops: list[dict[str, Any]]
+    """What was dropped, by rule; documents set aside for tests are none of it."""
     lineage: Mapping[str, str]
     speed: Mapping[str, Any]
     """By model, its speed on this machine."""
@@ -58,25 +75,47 @@ class ReportContent:
     not_tested: list[str]
 
 
-def gather(inputs: ReportInputs, verdict: Mapping[str, Any] | None) -> ReportContent:
+def gather(inputs: ReportInputs, verdicts: Sequence[Mapping[str, Any]] = ()) -> ReportContent:
     """Read every part of the report.
 
     Raises:
         FileNotFoundError: there is no evaluation to report on.
     """
     evaluation = read_json(inputs.evaluation / "evaluation.json")
-    corpus = read_json(inputs.corpus) if inputs.corpus.exists() else {}
     return ReportContent(
-        verdict=verdict,
+        verdicts=tuple(sorted(verdicts, key=_badness)),
         encoder=evaluation["encoder"],
         tasks=evaluation["tasks"],
         curve=_read_curve(inputs.curve),
-        corpus=corpus,
+        corpus=_read_corpus(inputs),
         drops=_read_drops(inputs.ledger),
         lineage=dict(inputs.lineage),
         speed=_read_speed(inputs.state),
         test_reads=count_reads(inputs.state) if inputs.state else {},
         not_tested=evaluation["not_tested"],
+    )
+
+
+def _badness(verdict: Mapping[str, Any]) -> tuple[int, bool]:
+    """Sorts verdicts: the worst first, and tasks before the encoder that they judge."""
+    return WORST_FIRST.index(verdict["standing"]), verdict["judged_by"] is not None
+
+
+def _read_corpus(inputs: ReportInputs) -> CorpusFacts | None:
+    if not inputs.corpus.exists():
+        return None
+    cleaning = read_json(inputs.corpus)
+    described = inputs.data_card is not None and inputs.data_card.exists()
+    card = read_json(inputs.data_card) if described and inputs.data_card else {}
+    dropped = dict(cleaning["dropped"])
+    return CorpusFacts(
+        read=cleaning["read"],
+        set_aside=dropped.pop(SET_ASIDE, 0),
+        dropped=sum(dropped.values()),
+        documents=cleaning["kept_by_split"],
+        words=cleaning["words_by_split"],
+        licences=card.get("licences", {}),
+        languages=card.get("languages", {}),
     )
 
 
@@ -94,19 +133,21 @@ def _read_curve(path: Path) -> list[dict[str, float]]:
 
 
 def _read_drops(ledger: Path, samples: int = 3) -> list[dict[str, Any]]:
-    """For each rule: documents it dropped first, their bytes, and a few samples."""
+    """For each rule: documents it dropped first, their bytes, their share of all that were
+    dropped, and a few samples."""
     import polars as pl
 
     parts = sorted(ledger.glob("part-*.parquet"))
     if not parts:
         return []
-    first = pl.read_parquet(parts).filter(pl.col("first"))
+    first = pl.read_parquet(parts).filter(pl.col("first") & (pl.col("rule") != SET_ASIDE))
     return (
         first.sort("doc_id")
         .group_by("step", "rule", maintain_order=True)
         .agg(
             documents=pl.len(),
             bytes=pl.col("bytes").sum(),
+            share=pl.len() / len(first),
             samples=pl.struct("doc_id", "value", "threshold", "detail", "excerpt").head(samples),
         )
         .sort("documents", "rule", descending=[True, False])

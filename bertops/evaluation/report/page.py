@@ -1,6 +1,6 @@
 """The report as one self-contained HTML page: no script, no request to anywhere."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,15 +9,16 @@ import jinja2
 from markupsafe import Markup
 
 from bertops.evaluation.report.charts import Interval, interval_chart, line_chart, reliability_chart
-from bertops.evaluation.report.content import MODELS, ReportContent, ReportInputs, gather
+from bertops.evaluation.report.content import ReportContent, ReportInputs, gather
+from bertops.evaluation.report.words import FILTERS, MODELS, name_of
 from bertops.storage import write_text
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def write_report(inputs: ReportInputs, verdict: Mapping[str, Any] | None, target: Path) -> None:
-    """Write the report to `target`; it opens with the verdict."""
-    write_text(target, render_page(gather(inputs, verdict)))
+def write_report(inputs: ReportInputs, verdicts: Sequence[Mapping[str, Any]], target: Path) -> None:
+    """Write the report to `target`; it opens with the verdicts, the worst of them first."""
+    write_text(target, render_page(gather(inputs, verdicts)))
 
 
 def render_page(content: ReportContent) -> str:
@@ -48,26 +49,9 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "number": lambda value: f"{value:,}",
-        "percent": lambda value: f"{100 * value:.1f} %",
-        "points": lambda value: f"{100 * value:+.1f}",
-        "model": _name,
-        "figure": _figure,
-    }
+    environment.filters |= FILTERS
     environment.globals["style"] = Markup((TEMPLATES / "report.css").read_text(encoding="utf-8"))
     return environment
-
-
-def _figure(value: Any) -> str:
-    """A gate's number or word; a dash for none."""
-    if value is None:
-        return "–"
-    return f"{value:.3f}" if isinstance(value, float) else str(value).replace("_", " ")
-
-
-def _name(model: str) -> str:
-    return MODELS.get(model, model.replace("_", " "))
 
 
 def _scores_chart(task: Mapping[str, Any], split: str) -> Markup:
@@ -75,7 +59,7 @@ def _scores_chart(task: Mapping[str, Any], split: str) -> Markup:
     present = {m["model"] for m in task["measured"]}
     order = [*MODELS, *sorted(present - set(MODELS))]
     rows = [
-        Interval(_name(model), m["value"], m["low"], m["high"], min(series, 3))
+        Interval(name_of(model), m["value"], m["low"], m["high"], min(series, 3))
         for series, model in enumerate(order)
         for m in task["measured"]
         if (m["model"], m["split"], m["score"]) == (model, split, task["metric"])

@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -18,10 +18,20 @@ from bertops.evaluation.report.page import render_page
 from bertops.evaluation.run import count_tokens, evaluate
 from bertops.evaluation.tasks import TaskInput
 from bertops.pretraining.store import TokenStore
-from bertops.storage import hash_tree
+from bertops.storage import hash_tree, write_json
 from tests.unit.encoders import save_encoder
 from tests.unit.evaluation.project import LABELS, PARAMS, WORDS, report_inputs, write_project
 from tests.unit.registry.comparisons import comparison
+
+VERDICT = {
+    "task": "sentiment", "judged_by": None, "version": 4, "against": 3, "standing": "promoted",
+    "sentence": "passed", "gates": [], "head_to_head": None,
+}  # fmt: skip
+SPEED = {
+    "parameters": 2_000_000, "bytes_on_disk": 8_000_000, "peak_memory_mib": 400,
+    "machine": {"processor": "a processor", "threads": 2},
+    "latency": [{"tokens": 32, "p50_ms": 2.5, "p95_ms": 3.5, "p99_ms": 4.5}],
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -81,11 +91,12 @@ def test_plots_have_a_row_for_each_document_and_seed(project: tuple[Path, TaskIn
 
 def test_the_page_says_what_the_numbers_say(project: tuple[Path, TaskInput]) -> None:
     root, _ = project
-    content = gather(report_inputs(root), None)
+    content = gather(report_inputs(root))
     page = render_page(content)
     for finding in content.tasks["sentiment"]["findings"].values():
         assert finding.replace("'", "&#39;") in page
-    assert "not put forward for promotion" in page
+    assert "the gates had not been asked yet" in page
+    assert "bertops registry history" in page
     assert "1 run of fine-tuning failed" in page
     assert render_page(content) == page
     assert re.search(r"(?:src|href)=[\"']?(?:https?:)?//", page) is None
@@ -100,24 +111,94 @@ def test_the_page_shows_both_sides_of_a_promotion(project: tuple[Path, TaskInput
         "comparison": asdict(comparison("better")), "flips": flips, "slices": [],
         "finding": "version 4 is better: +2.0 points [1.0, 3.0]",
     }  # fmt: skip
-    verdict = {"task": "sentiment", "version": 4, "against": 3, "standing": "promoted",
-               "sentence": "", "gates": [], "head_to_head": duel}  # fmt: skip
-    page = render_page(gather(report_inputs(project[0]), verdict))
-    assert "Version 4 against version 3, the champion until now" in page
+    verdict = VERDICT | {"head_to_head": duel}
+    page = render_page(gather(report_inputs(project[0]), [verdict]))
+    assert "sentiment: version 4 against version 3, the champion until now" in page
     assert duel["finding"] in page
     assert "Right now, wrong there" in page
     assert "Wrong now, right there" in page
     assert "&lt;b&gt;as it&lt;/b&gt; was" in page
-    first = render_page(gather(report_inputs(project[0]), verdict | {"head_to_head": None}))
+    first = render_page(gather(report_inputs(project[0]), [VERDICT]))
     assert "there was no champion to compare it with" in first
     failed = verdict | {"head_to_head": {"failed": "OSError: gone"}}
-    assert "with version 3: OSError: gone" in render_page(gather(report_inputs(project[0]), failed))
+    page = render_page(gather(report_inputs(project[0]), [failed]))
+    assert "with version 3: OSError: gone" in page
+
+
+def test_the_page_opens_with_the_worst_of_several_verdicts(project: tuple[Path, TaskInput]) -> None:
+    gate = {"name": "beats_majority", "value": 0.4, "low": 0.3, "high": 0.5, "documents": 3000,
+            "threshold": 0.5, "passed": False, "reason": "does not clear"}  # fmt: skip
+    refused = VERDICT | {"task": "topics", "standing": "refused", "gates": [gate]}
+    encoder = VERDICT | {"task": "encoder", "judged_by": "sentiment"}
+    page = render_page(gather(report_inputs(project[0]), [VERDICT, refused, encoder]))
+    assert "<h1>Refused: topics</h1>" in page
+    for name in ("sentiment", "topics", "encoder"):
+        assert f'aria-label="Gates of {name}"' in page
+    assert "Gates of encoder, version 4, judged by sentiment" in page
+    assert "3,000" in page
+    assert 'id="head-to-head-topics"' in page
+    assert 'id="head-to-head-encoder"' not in page, "its task's section tells it"
+
+
+def test_no_p_value_is_shown_as_zero(project: tuple[Path, TaskInput]) -> None:
+    page = render_page(gather(report_inputs(project[0])))
+    assert "&lt; 0.00001" in page, "the comparison with the majority class"
+    assert '<td class="n">0</td><td><span class="tone">' not in page
+
+
+def test_the_page_describes_the_corpus(project: tuple[Path, TaskInput], tmp_path: Path) -> None:
+    inputs = report_inputs(project[0])
+    write_json(
+        tmp_path / "clean.json",
+        {
+            "read": 2500, "dropped": {"split.test": 1250, "dedup.exact": 30, "c4.lorem": 20},
+            "kept_by_split": {"train": 1100, "validation": 100},
+            "words_by_split": {"train": 123456, "validation": 7890},
+        },
+    )  # fmt: skip
+    write_json(tmp_path / "card.json", {"licences": {"imdb": "research use"},
+                                        "languages": {"en": 1200}})  # fmt: skip
+    inputs = replace(inputs, corpus=tmp_path / "clean.json", data_card=tmp_path / "card.json")
+    content = gather(inputs)
+    assert content.corpus is not None
+    assert (content.corpus.set_aside, content.corpus.dropped) == (1250, 50)
+    assert {drop["rule"] for drop in content.drops} == {"too_few_words", "overlap"}
+    assert [drop["share"] for drop in content.drops] == [0.5, 0.5]
+    page, card = render_page(content), render_card(content, "sentiment", "mit")
+    for told in ("123,456 words", "1,250", "research use", "en 1,200"):
+        assert told in page
+    assert "1,250 set aside for tests" in card
+    assert "imdb: research use" in card
+
+
+def test_changes_without_a_commit_are_marked(project: tuple[Path, TaskInput]) -> None:
+    inputs = report_inputs(project[0])
+    for dirty in ("true", "false"):
+        page = render_page(gather(replace(inputs, lineage={"bertops.git_dirty": dirty})))
+        assert ("that no commit holds" in page) == (dirty == "true")
+
+
+def test_the_end_of_the_report_tells_what_this_project_left_untested(
+    project: tuple[Path, TaskInput],
+) -> None:
+    told = "\n".join(read(project[0], "evaluation")["not_tested"])
+    for gap in (
+        "canaries",
+        "sentiment: behaviour; no cases",
+        "sentiment: slices by source and language",
+        "sentiment: groups with too few documents: gender",
+    ):
+        assert gap in told
+    assert "another domain" not in told
 
 
 def test_the_card_agrees_with_the_report_and_is_readable_by_the_hub(
     project: tuple[Path, TaskInput],
 ) -> None:
-    content = gather(report_inputs(project[0]), None)
+    root = project[0]
+    log_read(root / ".bertops", "sentiment", "ab12", "evaluate")
+    write_json(root / ".bertops/speed/sentiment.json", SPEED)
+    content = gather(report_inputs(root))
     _, front, body = render_card(content, "sentiment", "apache-2.0").split("---\n", 2)
     facts = yaml.safe_load(front)
     assert facts["license"] == "apache-2.0"
@@ -126,7 +207,12 @@ def test_the_card_agrees_with_the_report_and_is_readable_by_the_hub(
     accuracy = next(m["value"] for m in test["metrics"] if m["type"] == "accuracy")
     assert accuracy == read(project[0], "metrics")["sentiment"]["accuracy"]
     assert content.tasks["sentiment"]["findings"]["control"] in body
-    assert "Not tested" in body
+    for part in (
+        "bertops registry history sentiment", "| out_of_domain | TF-IDF + linear |", "< 0.00001",
+        "Confusion matrix, test", "Examples flipped both ways", "CrowS-Pairs", "nats.",
+        "| 32 | 2.5 | 3.5 | 4.5 |", "- 1 × evaluate", "Not tested",
+    ):  # fmt: skip
+        assert part in body
     encoder = render_card(content, "encoder", "mit")
     assert "pipeline_tag: fill-mask" in encoder
 
@@ -186,3 +272,5 @@ def test_every_look_at_a_test_set_is_counted(tmp_path: Path) -> None:
     with (tmp_path / "test-reads.jsonl").open("a") as file:
         file.write('{"torn')
     assert count_reads(tmp_path) == {"sentiment": {"compare with champion": 1, "evaluate": 2}}
+    log_read(tmp_path, "sentiment", "cd34", "evaluate")
+    assert count_reads(tmp_path) == {"sentiment": {"evaluate": 1}}  # a new test set begins anew
