@@ -144,7 +144,7 @@ class TaskResult:
         """The deciding score on the test set by model and seed."""
         chosen = [m for m in self.measured if m.split == "test" and m.score == self.metric]
         return [
-            {"model": m.model, "seed": seed, self.metric: round(value, 5)}
+            {"model": m.model, "seed": seed, "score": round(value, 5)}
             for m in chosen
             for seed, value in m.by_seed.items()
         ]

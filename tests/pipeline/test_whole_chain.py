@@ -74,7 +74,11 @@ def test_dvc_shows_metrics_and_draws_plots(finished: Path):
     assert "sentiment" in shown
     assert "heldout" in shown
     dvc(finished, "plots", "show", "-o", "plots")
-    assert (finished / "plots/index.html").exists()
+    drawn = (finished / "plots/index.html").read_text()
+    for kind in ("confusion", "seeds", "calibration"):
+        assert f"{kind}_sentiment_csv" in drawn
+    changed = dvc(finished, "metrics", "diff", "--json", "--all")
+    assert "sentiment" in changed
 
 
 def dvc(project: Path, *arguments: str) -> str:
