@@ -64,6 +64,8 @@ class Comparison:
     """Of the first seed given on each side; only where answers are right or wrong."""
     scale: float = 1
     """A hundredth of it is a point."""
+    seeds: tuple[int, int] = (1, 1)
+    """How many seeds each value is the mean of."""
 
 
 def compare(
@@ -104,6 +106,7 @@ def compare(
         verdict=judge(difference, low, high, detectable, params, score.scale),
         mcnemar=mcnemar(first[0], second[0]) if first[0].classes else None,
         scale=score.scale,
+        seeds=(len(first), len(second)),
     )
 
 

@@ -178,7 +178,7 @@ def _standing(gate: str, comparison: Comparison | None, wanted: str, whom: str) 
     return GateResult(
         gate,
         c.verdict in ENOUGH[wanted],
-        f"{c.verdict}: {c.score} {c.second_value:.3f} → {c.first_value:.3f}, difference "
+        f"{c.verdict}: {c.score} {c.second_value:.3f} → {c.first_value:.3f}{_seeds(c)}, difference "
         f"{c.difference:+.3f} [{c.low:+.3f}, {c.high:+.3f}] to {whom} on the same "
         f"{c.documents} documents (smallest effect this test can find: {c.detectable:.3f})",
         c.difference,
@@ -187,6 +187,14 @@ def _standing(gate: str, comparison: Comparison | None, wanted: str, whom: str) 
         c.documents,
         wanted,
     )
+
+
+def _seeds(comparison: Comparison) -> str:
+    """Whose means the values are, where they are not of one run each: " (mean of 3 seeds each)"."""
+    ours, theirs = comparison.seeds
+    if ours == theirs:
+        return f" (mean of {ours} seeds each)" if ours > 1 else ""
+    return f" (mean of {theirs} → {ours} seeds)"
 
 
 def gates_for(params: GateParams, has_champion: bool) -> Mapping[str, Gate]:

@@ -107,6 +107,16 @@ def gap(standing):
     )  # fmt: skip
 
 
+def test_a_mean_over_seeds_is_called_one():
+    def said(seeds):
+        evidence = replace(GOOD, against_control=replace(comparison("better"), seeds=seeds))
+        return gates.not_worse_than_control(evidence, GateParams()).said
+
+    assert "0.800 → 0.820 (mean of 3 seeds each), difference" in said((3, 3))
+    assert "0.800 → 0.820 (mean of 3 → 1 seeds), difference" in said((1, 3))
+    assert "0.800 → 0.820, difference" in said((1, 1))
+
+
 def test_a_gap_between_groups_blocks_only_where_it_is_asked_for():
     wide = replace(GOOD, gaps=(gap("no gap"), gap("gap")))
     assert failed(wide) == []
