@@ -127,7 +127,7 @@ def promote(
 
 @task(name="report", cache_policy=NO_CACHE)
 def report(root: Path, releases: tuple[Release, ...]) -> Path:
-    """Write reports/report.html, the verdict on the first task included."""
+    """Write reports/report.html, the verdict on every model included."""
     params, paths = load(root / "params.yaml"), Paths(root)
     return release.write_report(params, paths, release.open_registry(paths), releases)
 

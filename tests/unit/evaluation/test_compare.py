@@ -25,6 +25,13 @@ def test_a_clear_difference_is_found_in_its_direction(guess: Guess, params: Comp
         assert compare(bad, good, score, params).verdict == "worse"
 
 
+def test_it_is_told_of_how_many_seeds_a_value_is_the_mean(
+    guess: Guess, params: CompareParams
+) -> None:
+    runs = [guess("a", 0.8, documents=100, seed=seed) for seed in (1, 2)]
+    assert compare(runs, [guess("b", 0.7, documents=100)], ACCURACY, params).seeds == (2, 1)
+
+
 def test_less_loss_is_better(guess: Guess, params: CompareParams) -> None:
     found = compare([guess("good", 0.9)], [guess("bad", 0.7)], LOG_LOSS, params)
     assert found.first_value < found.second_value
