@@ -36,7 +36,7 @@ torture: $(VENV)/.test ## Kill the trainer 100 times and compare with an untouch
 
 test-services: $(VENV)/.test ## Faults against real servers, workers, remotes and clusters, on loopback (long)
 	@$(PIP) install -c constraints.txt -e '.[flows,quickstart,dev,services,ray,browser]'
-	@$(ONE_THREAD) $(BIN)/python -m pytest -m service --timeout 1800
+	@$(ONE_THREAD) $(BIN)/python -m pytest -m "service or fault" --timeout 1800
 	@$(BIN)/python -m pytest tests/browser
 
 bench: $(VENV)/.test ## Measure this machine: benchmarks/results/
@@ -56,7 +56,7 @@ docs: $(VENV)/.test ## Write the reference pages anew from the code
 
 constraints: ## Renew constraints.txt from the lower bounds in pyproject.toml
 	@$(PYTHON) -m venv --clear build/constraints
-	@build/constraints/bin/python -m pip --disable-pip-version-check --quiet install -e '.[flows,quickstart,dev,services,browser,ray,chinese,web]'
+	@build/constraints/bin/python -m pip --disable-pip-version-check --quiet install -e '.[flows,quickstart,dev,services,kubernetes,browser,ray,chinese,web]'
 	@sed -n '/^#/p' constraints.txt > build/constraints.txt
 	@build/constraints/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' >> build/constraints.txt
 	@mv build/constraints.txt constraints.txt
@@ -73,7 +73,7 @@ $(VENV)/.run: $(VENV)/bin/python constraints.txt pyproject.toml
 	@touch $@
 
 $(VENV)/.services: $(VENV)/.run
-	@$(PIP) install -c constraints.txt -e '.[flows,quickstart,services]'
+	@$(PIP) install -c constraints.txt -e '.[flows,quickstart,servers,remotes]'
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.run

@@ -17,6 +17,31 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("BERTOPS_PROGRESS", "0")
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell how many faults the tests marked `fault` injected, and how many were survived.
+
+    A test injects one, unless it records a property `faults`; what it found lost it records as
+    `lost`. Only a test that passed has survived.
+    """
+    stats = terminalreporter.stats
+    passed, failed = ([report for report in stats.get(kind, ())
+                       if "fault" in report.keywords and report.when == "call"]
+                      for kind in ("passed", "failed"))  # fmt: skip
+    if not passed and not failed:
+        return
+
+    def total(reports: list[pytest.TestReport], name: str, default: int) -> int:
+        return sum(int(str(dict(r.user_properties).get(name, default))) for r in reports)
+
+    survived = total(passed, "faults", 1)
+    injected = survived + total(failed, "faults", 1)
+    lost = total(passed + failed, "lost", 0)
+    unknown = f", unknown for {len(failed)} tests that failed" if failed else ""
+    terminalreporter.write_line(
+        f"faults: {injected} injected, {survived} survived; data lost: {lost}{unknown}"
+    )
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The root of this repository."""

@@ -139,6 +139,7 @@ def test_stopping_us_stops_the_process_that_works(project: Path, number: int):
     assert not alive(worker)
 
 
+@pytest.mark.fault
 def test_the_lock_of_a_killed_dvc_does_not_stop_the_next_run(project: Path):
     (project / "dvc.yaml").write_text("stages:\n  work:\n    cmd: echo $$ > pid; sleep 60\n")
     ours = subprocess.Popen(
@@ -256,6 +257,7 @@ def spoil(path: Path) -> None:
     path.chmod(0o444)
 
 
+@pytest.mark.fault
 def test_what_was_damaged_in_the_cache_is_made_again(project: Path):
     reproduce_all(project)
     good = (project / "model-a.txt").read_bytes()
@@ -267,6 +269,7 @@ def test_what_was_damaged_in_the_cache_is_made_again(project: Path):
     assert (project / "model-a.txt").read_bytes() == good
 
 
+@pytest.mark.fault
 def test_a_damaged_file_of_a_directory_is_found_and_good_outputs_stay(project: Path):
     folder = {"cmd": "mkdir out; echo 1 > out/a; echo 2 > out/b", "outs": ["out"]}
     (project / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"make": folder}}))

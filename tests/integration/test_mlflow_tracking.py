@@ -54,6 +54,7 @@ def test_a_run_keeps_params_metrics_datasets_tags_and_files(store, tmp_path):
     assert not (tmp_path / "run.json").exists()
 
 
+@pytest.mark.fault
 def test_a_clock_that_goes_back_loses_and_doubles_no_step(store, tmp_path, monkeypatch):
     seconds = itertools.count(2_000_000_000, -3600)
     backwards = SimpleNamespace(time=lambda: next(seconds))

@@ -124,6 +124,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
+@pytest.mark.fault
 def test_a_full_disk(project: Path, small_disk: Path):
     (project / "data").symlink_to(small_disk)
     fails(project, "ingest toy", "full", "Make room")

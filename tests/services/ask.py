@@ -13,6 +13,13 @@ import psutil
 
 from bertops.storage import read_json
 
+PLANTED = {
+    "AWS_ACCESS_KEY_ID": "planted-access-key",
+    "AWS_SECRET_ACCESS_KEY": "planted-secret-key",
+    "BERTOPS_NOTIFY": "json://planted-user:planted-token@127.0.0.1:9",  # where nobody listens
+}
+"""Secrets as a team has them in the environment; test_topology looks where they come up."""
+
 
 def free_port() -> int:
     """A port that nobody listens on at the moment."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bertops import services
-from tests.services.ask import free_port
+from tests.services.ask import PLANTED, free_port
 from tests.toy import bertops, environment, toy_project
 
 
@@ -24,7 +24,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, ports: services.Ports) -> 
     for place in (folder, folder.parent, folder.parent.parent):
         place.chmod(0o711)  # PostgreSQL runs as another user and passes through
     before = dict(os.environ)
-    os.environ.update(environment(folder), PREFECT_FLOWS_HEARTBEAT_FREQUENCY="30")
+    os.environ.update(environment(folder) | PLANTED, PREFECT_FLOWS_HEARTBEAT_FREQUENCY="30")
     try:
         os.environ.update(services.up(folder, ports))
         deployed = bertops(folder, "deploy")

@@ -185,17 +185,20 @@ def assert_push_fails_and_nothing_is_lost(project: Path) -> None:
     assert versioning.status(project) == {}
 
 
+@pytest.mark.fault
 def test_a_store_that_is_gone_is_named_and_nothing_is_lost(project: Path, remote: Remote):
     remote.server.kill()
     remote.server.wait()
     assert_push_fails_and_nothing_is_lost(project)
 
 
+@pytest.mark.fault
 def test_a_store_that_refuses_is_named_and_nothing_is_lost(project: Path, remote: Remote):
     remote.refuse()
     assert_push_fails_and_nothing_is_lost(project)
 
 
+@pytest.mark.fault
 def test_a_store_that_hangs_for_a_while_is_waited_for(project: Path, remote: Remote):
     stalled = [psutil.Process(remote.server.pid)]
     stalled += stalled[0].children(recursive=True)
@@ -210,6 +213,7 @@ def test_a_store_that_hangs_for_a_while_is_waited_for(project: Path, remote: Rem
     assert (clone / "second.txt").read_text() == "hello\nhello\n"
 
 
+@pytest.mark.fault
 def test_a_corrupt_object_is_never_taken_for_good(project: Path, remote: Remote):
     versioning.transfer(project, "push")
     remote.replace(b"hello\n", b"jello\n")
