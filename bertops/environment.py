@@ -28,6 +28,11 @@ VARIABLES = (
     Variable(
         "BERTOPS_PRICE_PER_HOUR", "0", "What an hour of this machine costs, for Prefect's UI."
     ),
+    Variable(
+        "BERTOPS_FLOW_TIMEOUT_S",
+        "604800",
+        "How long a run of a flow may take, in s; then it is stopped and told as timed out.",
+    ),
     Variable("BERTOPS_NODE", "", "Number of this machine, from 0, where several train together."),
     Variable("BERTOPS_SIGNING_KEY", "unsigned", "Private key that signs registered versions."),
     Variable("BERTOPS_ENDING_FILE", "", "Set by bertops for the stages it runs through dvc."),

@@ -7,16 +7,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from prefect.flow_engine import FlowRunTimeoutError
+
 from bertops.cli.failures import end_on_sigterm, tell
 from bertops.cli.output import print_json
 from bertops.cli.summary import summarize
-from bertops.errors import UsageError
+from bertops.errors import BertopsError, UsageError
 from flows.backfill import backfill
 from flows.deploy import deploy
 from flows.monitor import monitor
 from flows.pipeline import PipelineReport, pipeline
 from flows.promotion import promotion
 from flows.retrain import retrain
+from flows.tasks import TIMEOUT, TIMEOUT_S
 
 FLOWS: Mapping[str, Any] = {
     "pipeline": pipeline,
@@ -42,6 +45,10 @@ def main() -> int:
             report = deploy(Path(), dry_run=arguments.dry_run)
         else:
             report = FLOWS[arguments.flow](**_parse(arguments.parameters))
+    except FlowRunTimeoutError:
+        return tell(
+            BertopsError(f"{arguments.flow} took longer than {TIMEOUT_S:.0f} s ({TIMEOUT})")
+        )
     except BaseException as error:  # every ending gets its paragraph and its exit code
         return tell(error)
     _show(report, arguments.json)

@@ -20,7 +20,7 @@ def enter() -> dict[str, str]:
     if project is None:
         raise UsageError(
             f"the worker does not say where its checkout is; start it anew with {PROJECT}: "
-            f'{PROJECT}="$PWD" prefect worker start --pool cpu'
+            f'{PROJECT}="$PWD" prefect worker start --pool cpu --limit 1'
         )
     if not (Path(project) / "dvc.yaml").exists():
         raise UsageError(f"{PROJECT} of the worker: no dvc.yaml in {project}; clone it there")

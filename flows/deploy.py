@@ -42,14 +42,15 @@ class DeployReport:
     removed: tuple[str, ...]
     schedules_removed: int
     pools_created: tuple[str, ...]
+    automation_renewed: bool
     dry_run: bool
 
     def __str__(self) -> str:
-        would = "would apply" if self.dry_run else "applied"
-        gone = f"; removed {', '.join(self.removed)}" if self.removed else ""
+        apply, remove = ("would apply", "would remove") if self.dry_run else ("applied", "removed")
+        gone = f"; {remove} {', '.join(self.removed)}" if self.removed else ""
         return (
-            f"{would} {len(self.deployments)} deployments ({', '.join(self.deployments)}){gone}; "
-            f"{self.schedules_removed} schedules that are gone from {FILE} removed"
+            f"{apply} {len(self.deployments)} deployments ({', '.join(self.deployments)}){gone}; "
+            f"{remove} {self.schedules_removed} schedules that are gone from {FILE}"
         )
 
 
@@ -69,10 +70,10 @@ def deploy(root: Path, *, dry_run: bool = False) -> DeployReport:
             for pool in pools:
                 client.create_work_pool(WorkPoolCreate(name=pool, type="process"))
             _prefect_deploy(root)
-            _zombie_automation()
+        renewed = _renew_zombie_automation(dry_run)
         removed = _remove_strangers(client, set(wanted), dry_run)
         schedules = _remove_schedules(client, wanted, dry_run)
-    return DeployReport(tuple(wanted), tuple(removed), schedules, tuple(pools), dry_run)
+    return DeployReport(tuple(wanted), tuple(removed), schedules, tuple(pools), renewed, dry_run)
 
 
 def read(root: Path) -> dict[str, dict[str, Any]]:
@@ -130,17 +131,34 @@ def _remove_schedules(
     return removed
 
 
-def _zombie_automation() -> None:
-    """Crash a run that was heard of and then fell silent; made once, renewed afterwards."""
+def _renew_zombie_automation(dry_run: bool) -> bool:
+    """Make the automation, or bring it up to date; whether it had to be."""
+    wanted, known = _zombie_automation(), _known(ZOMBIES)
+    if known is not None and _rule(known) == _rule(wanted):
+        return False  # writing it anew would forget the runs that are silent already
+    if dry_run:
+        return True
+    if known is None:
+        wanted.create()
+    else:
+        wanted.id = known.id
+        wanted.update()
+    return True
+
+
+def _zombie_automation() -> Automation:
+    """Crash a run that was heard of and then fell silent, unless it waits for a person."""
     heartbeat_s = get_current_settings().flows.heartbeat_frequency or DEFAULT_HEARTBEAT_S
-    automation = Automation(
+    return Automation(
         name=ZOMBIES,
         trigger=EventTrigger(
             after={"prefect.flow-run.heartbeat"},
             expect={
                 "prefect.flow-run.heartbeat",
+                "prefect.flow-run.Suspended",
                 "prefect.flow-run.Completed",
                 "prefect.flow-run.Failed",
+                "prefect.flow-run.TimedOut",
                 "prefect.flow-run.Cancelled",
                 "prefect.flow-run.Crashed",
             },
@@ -152,13 +170,16 @@ def _zombie_automation() -> None:
         ),
         actions=[ChangeFlowRunState(state=StateType.CRASHED, message="its worker is gone")],
     )
-    if not _known(ZOMBIES):
-        automation.create()
 
 
-def _known(name: str) -> bool:
+def _rule(automation: Automation) -> Any:
+    """What an automation does, without the ids that the server gives."""
+    return automation.trigger.model_dump(exclude={"id"}), automation.actions
+
+
+def _known(name: str) -> Automation | None:
     try:
         found: Any = Automation.read(name=name)
     except ValueError:
-        return False
-    return found is not None
+        return None
+    return found if isinstance(found, Automation) else None

@@ -6,14 +6,14 @@ dvc.lock, which the worker leaves with its run; nothing is committed or pushed b
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from prefect import flow, task
 from prefect.artifacts import Artifact
-from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
     ArtifactFilter,
@@ -26,13 +26,14 @@ from bertops import git, graph, versioning
 from bertops.errors import UsageError
 from bertops.problems import did_you_mean
 from bertops.storage import write_text
-from flows.tasks import StageResult, say
+from flows.account import account, alone
+from flows.tasks import SERVED, TIMEOUT_S, StageResult, finished, reproduce, say
 
 LOCK_ENTRY = "dvc-lock-entry"
-"""Type of the artifact that a worker leaves."""
+"""Type of the artifact that a worker leaves: {"entry": of dvc.lock, "cost": what it took}."""
 
 
-@flow(name="stage")
+@flow(name="stage", timeout_seconds=TIMEOUT_S)
 def stage(address: str, commit: str, lock: str, root: Path = Path()) -> None:
     """Run one stage here for somebody else: restore its inputs, run it, push what it made.
 
@@ -43,15 +44,30 @@ def stage(address: str, commit: str, lock: str, root: Path = Path()) -> None:
         commit: of the code and parameters; checked out under .bertops/checkouts.
         lock: dvc.lock of whoever asks: it names the inputs.
     """
-    checkout = versioning.check_out(root.resolve(), commit)
+    with account(f"stage {address}") as told:
+        checkout = versioning.check_out(root.resolve(), commit)
+        with alone(checkout):
+            result = _make(checkout, address, lock)
+        told.stages.append(result)
+        told.said = f"{result.stage}: {result.outcome} at {commit[:12]}"
+
+
+def _make(checkout: Path, address: str, lock: str) -> StageResult:
     write_text(checkout / "dvc.lock", lock)
     plan = graph.read(checkout)
     asked = plan.stage(address)
-    versioning.transfer(checkout, "pull", [one.address for one in plan.upstream(asked)])
-    outcome = versioning.reproduce(checkout, address, asked.label)
-    versioning.transfer(checkout, "push", [address])
-    say(f"{asked.label}: {outcome} at {commit[:12]}")
-    Artifact(type=LOCK_ENTRY, data=versioning.locked(checkout)[address]).create()
+    transfer(checkout, "pull", [one.address for one in plan.upstream(asked)])
+    result = reproduce(checkout, address, asked.label, needed=True)
+    transfer(checkout, "push", [address])
+    made = {"entry": versioning.locked(checkout)[address], "cost": result.cost}
+    Artifact(type=LOCK_ENTRY, data=made).create()
+    return result
+
+
+@task(name="transfer", task_run_name="{direction}", **SERVED)
+def transfer(root: Path, direction: str, targets: Sequence[str] = ()) -> None:
+    """Pull or push, and try again when the remote was away."""
+    versioning.transfer(root, direction, targets)
 
 
 def refuse_unfit(root: Path, plan: graph.Graph, elsewhere: Mapping[str, str]) -> None:
@@ -75,7 +91,7 @@ def refuse_unfit(root: Path, plan: graph.Graph, elsewhere: Mapping[str, str]) ->
             raise UsageError(f"{name} is to run elsewhere, and {versioning.NO_REMOTE}")
 
 
-@task(name="hand over", task_run_name="{label}", cache_policy=NO_CACHE)
+@task(name="hand over", task_run_name="{label}", **SERVED)
 def hand_over(root: Path, address: str, label: str, deployment: str) -> StageResult:
     """Have a deployment of `stage` bring one stage up to date, and take over what it made.
 
@@ -83,13 +99,9 @@ def hand_over(root: Path, address: str, label: str, deployment: str) -> StageRes
         StageFailed: the run elsewhere did not complete.
     """
     began = time.monotonic()
-
-    def result(outcome: versioning.Outcome) -> StageResult:
-        say(f"{label}: {outcome}, by {deployment}")
-        return StageResult(label, outcome, time.monotonic() - began)
-
     if address in versioning.locked(root) and address not in versioning.status(root):
-        return result("up to date")
+        say(f"{label}: up to date")
+        return finished(label, "up to date", began)
     say(f"{label} ... by {deployment}")
     plan = graph.read(root)
     versioning.transfer(root, "push", [one.address for one in plan.upstream(plan.stage(address))])
@@ -97,13 +109,17 @@ def hand_over(root: Path, address: str, label: str, deployment: str) -> StageRes
     parameters = {"address": address, "commit": git.head(root), "lock": lock}
     run: Any = run_deployment(deployment, parameters=parameters, timeout=None)
     if not run.state.is_completed():
-        raise versioning.StageFailed(label, f"by {deployment}: {run.state.message}", 1)
-    versioning.adopt(root, address, _lock_entry(run.id))
-    return result("ran")
+        message = f"by {deployment}: {run.state.message}"
+        raise versioning.StageFailed(label, message, 1, killed=run.state.is_crashed())
+    made = _what_was_made(run.id)
+    versioning.adopt(root, address, made["entry"])
+    say(f"{label}: ran, by {deployment}")
+    # The hours are those of the other machine, and so is their price.
+    return replace(finished(label, "ran", began), cost=made["cost"])
 
 
-def _lock_entry(run_id: UUID) -> Any:
-    """What the run left of its dvc.lock."""
+def _what_was_made(run_id: UUID) -> Any:
+    """What the run left: its entry of dvc.lock, and its cost."""
     wanted = ArtifactFilter(
         flow_run_id=ArtifactFilterFlowRunId(any_=[run_id]),
         type=ArtifactFilterType(any_=[LOCK_ENTRY]),

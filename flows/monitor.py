@@ -3,37 +3,50 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from prefect import flow
+from prefect import flow, task
 from prefect.deployments import run_deployment
 from prefect.settings import PREFECT_API_URL
 
-from bertops.evaluation.drift import DriftReport, compare_batch, read_batch
+from bertops.evaluation.drift import DRIFTED, DriftReport, compare_batch, read_batch
 from bertops.paths import Paths
 from bertops.storage import write_json
-from flows.notify import notify
-from flows.tasks import say
+from flows.account import account
+from flows.tasks import SERVED, TIMEOUT_S, say
 
 RETRAIN = "retrain/retrain"
 """Deployment that is started when a batch has drifted."""
 
 
-@flow(name="monitor")
-def monitor(batch: Path, task: str, root: Path = Path(), retrain: bool = True) -> DriftReport:
-    """Compare a scored batch with the task's validation data: length, confidence, labels.
+@flow(name="monitor", timeout_seconds=TIMEOUT_S)
+def monitor(
+    batch: Path, task: str, root: Path = Path(), retrain: bool = True, text_column: str = "text"
+) -> DriftReport:
+    """Compare a scored batch with the task's data: words, length, confidence, labels.
 
     Args:
-        batch: JSONL, CSV or Parquet with `text`, `prediction` and `confidence`, as
-            `bertops predict --out` writes it.
+        batch: JSONL, CSV or Parquet, as `bertops predict --output` writes it.
         retrain: start the retrain deployment when it drifted (needs a Prefect server).
+        text_column: column of the texts in the batch.
     """
-    paths = Paths(root.resolve())
-    report = compare_batch(
-        read_batch(batch), paths.task_data(task), paths.predictions(task), task=task
-    )
-    write_json(paths.report("monitor", task), asdict(report))
-    say(f"monitor {task}: {report.sentence}")
-    if report.drifted:
-        notify(f"{task} has drifted", report.sentence)
-        if retrain and PREFECT_API_URL.value():
-            run_deployment(RETRAIN, timeout=0)
+    with account(f"monitor {task}") as told:
+        paths = Paths(root.resolve())
+        found = read_batch(batch, text_column)
+        report = compare_batch(found, paths.task_data(task), paths.predictions(task), task=task)
+        write_json(paths.report("monitor", task), asdict(report))
+        say(f"monitor {task}: {report.sentence}")
+        told.ending = "drifted" if report.drifted else "no drift"
+        told.said = report.sentence
+        told.tables["drift"] = [
+            {"what": what, "index": value, "moved": value > DRIFTED}
+            for what, value in report.index.items()
+        ]
+        told.report = paths.report("monitor", task).as_uri()
+        if report.drifted and retrain and PREFECT_API_URL.value():
+            open_retrain()
     return report
+
+
+@task(name="open retrain", **SERVED)
+def open_retrain() -> None:
+    """Have the retrain deployment run, on whichever worker takes it."""
+    run_deployment(RETRAIN, timeout=0)

@@ -1,11 +1,11 @@
 """The pipeline: every stage of dvc.yaml, then register, gate, promote and report."""
 
 import os
-from dataclasses import asdict, dataclass
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from prefect import flow, task
-from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from bertops import graph, release, versioning
@@ -15,11 +15,9 @@ from bertops.paths import Paths
 from bertops.registry.decide import Decision
 from bertops.registry.register import Registered
 from bertops.release import Release
+from flows.account import Account, account, alone
 from flows.handoff import hand_over, refuse_unfit
-from flows.tasks import StageResult, reproduce, say
-
-PRICE = "BERTOPS_PRICE_PER_HOUR"
-"""Environment variable: what an hour of this machine costs, for the table of stages."""
+from flows.tasks import SERVED, TIMEOUT_S, StageResult, finished, reproduce, say
 
 
 class StillStale(BertopsError):
@@ -44,7 +42,7 @@ class PipelineReport:
     """What was registered, or found registered, and what the gates said; by model."""
 
 
-@flow(name="pipeline")
+@flow(name="pipeline", timeout_seconds=TIMEOUT_S)
 def pipeline(root: Path = Path(), elsewhere: dict[str, str] | None = None) -> PipelineReport:
     """Bring every stage up to date, then register and promote what it made.
 
@@ -53,20 +51,38 @@ def pipeline(root: Path = Path(), elsewhere: dict[str, str] | None = None) -> Pi
             dvc.yaml and the deployment of the flow `stage` that it is handed to.
     """
     root = root.resolve()
-    results = bring_up_to_date(root, elsewhere=elsewhere)
+    with account("pipeline") as told, alone(root):
+        return make_and_release(root, told, elsewhere)
+
+
+def make_and_release(
+    root: Path, told: Account, elsewhere: dict[str, str] | None = None
+) -> PipelineReport:
+    """What the pipeline does, for flows that do more; `told` gets it as it goes."""
+    bring_up_to_date(root, told.stages, elsewhere=elsewhere)
     registered = register(root)
     releases = promote(root, registered, gate(root, registered))
-    report(root, releases)
-    record(results, releases)
-    return PipelineReport(tuple(results), releases)
+    told.tables["releases"] = [
+        {"model": one.model, "version": one.version, "standing": one.standing, "said": one.sentence}
+        for one in releases
+    ]
+    told.ending = "refused" if any(one.refused for one in releases) else "success"
+    told.said = "; ".join(f"{one.model}: {one.sentence}" for one in releases)
+    told.report = address_of(report(root, releases), releases)
+    return PipelineReport(tuple(told.stages), releases)
 
 
 def bring_up_to_date(
-    root: Path, until: str | None = None, elsewhere: dict[str, str] | None = None
-) -> list[StageResult]:
+    root: Path,
+    results: list[StageResult],
+    until: str | None = None,
+    elsewhere: dict[str, str] | None = None,
+) -> None:
     """Run the stages in the order of dvc.yaml; ends by asking DVC whether all is up to date.
 
     Args:
+        results: gets what became of each stage, also of the one that fails; those that it tells of
+            already are done.
         until: name of the last stage to run; all when left out.
         elsewhere: deployments by the names of stages that they take over.
 
@@ -77,25 +93,36 @@ def bring_up_to_date(
     plan, elsewhere = graph.read(root), elsewhere or {}
     refuse_unfit(root, plan, elsewhere)
     stale, locked = versioning.status(root), versioning.locked(root)
-    moved: set[str] = set()
-    results = []
+    done = {one.stage for one in results}
+    moved = {one.stage for one in results if one.outcome != "up to date"}
     for stage in plan.stages:
-        fed = any(other.address in moved for other in plan.upstream(stage))
-        needed = fed or stage.address in stale or stage.address not in locked
-        if needed and (deployment := elsewhere.get(stage.name)):
-            results.append(hand_over(root, stage.address, stage.label, deployment))
-        else:
-            results.append(reproduce(root, stage.address, stage.label, needed=needed))
-        if results[-1].outcome != "up to date":
-            moved.add(stage.address)
+        if stage.label not in done:
+            fed = any(other.label in moved for other in plan.upstream(stage))
+            needed = fed or stage.address in stale or stage.address not in locked
+            results.append(_bring(root, stage, needed, elsewhere.get(stage.name), results))
+            if results[-1].outcome != "up to date":
+                moved.add(stage.label)
         if stage.name == until:
-            return results
+            return
     if moved and (left := versioning.status(root)):
         raise StillStale(left)
-    return results
 
 
-@task(name="register", cache_policy=NO_CACHE)
+def _bring(
+    root: Path, stage: graph.Stage, needed: bool, deployment: str | None, results: list[StageResult]
+) -> StageResult:
+    """One stage, here or elsewhere; a failure goes into the results before it is raised."""
+    began = time.monotonic()
+    try:
+        if needed and deployment:
+            return hand_over(root, stage.address, stage.label, deployment)
+        return reproduce(root, stage.address, stage.label, needed=needed)
+    except BaseException:
+        results.append(finished(stage.label, "failed", began))
+        raise
+
+
+@task(name="register", **SERVED)
 def register(root: Path) -> tuple[Registered, ...]:
     """Make each model a version, unless the same thing was registered before."""
     params, paths = load(root / "params.yaml"), Paths(root)
@@ -105,14 +132,14 @@ def register(root: Path) -> tuple[Registered, ...]:
     return found
 
 
-@task(name="gate", cache_policy=NO_CACHE)
+@task(name="gate", **SERVED)
 def gate(root: Path, registered: tuple[Registered, ...]) -> tuple[Decision, ...]:
     """Ask the gates about each version."""
     params, paths = load(root / "params.yaml"), Paths(root)
     return release.decide_all(params, paths, release.open_registry(paths), registered)
 
 
-@task(name="promote", cache_policy=NO_CACHE)
+@task(name="promote", **SERVED)
 def promote(
     root: Path, registered: tuple[Registered, ...], decisions: tuple[Decision, ...]
 ) -> tuple[Release, ...]:
@@ -132,14 +159,9 @@ def report(root: Path, releases: tuple[Release, ...]) -> Path:
     return release.write_report(params, paths, release.open_registry(paths), releases)
 
 
-@task(name="record", cache_policy=NO_CACHE)
-def record(results: list[StageResult], releases: tuple[Release, ...]) -> None:
-    """Leave two tables in Prefect's UI: what ran, how long and for how much; what was released."""
-    price = float(os.environ.get(PRICE, "0"))
-    rows = [asdict(one) | {"cost": round(one.seconds / 3600 * price, 4)} for one in results]
-    create_table_artifact(rows, key="stages", description="What ran, was restored or skipped.")
-    create_table_artifact(
-        [{"model": one.model, "version": one.version, "said": one.sentence} for one in releases],
-        key="releases",
-        description="What the gates said. The whole report: reports/report.html",
-    )
+def address_of(report: Path, releases: tuple[Release, ...]) -> str:
+    """Where the report is read: beside the version on a tracking server, else on this machine."""
+    server = os.environ.get("MLFLOW_TRACKING_URI", "")
+    if server.startswith("http") and releases:
+        return f"{server}/#/models/{releases[-1].model}/versions/{releases[-1].version}"
+    return report.resolve().as_uri()

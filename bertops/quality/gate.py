@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from bertops.errors import BertopsError
+from bertops.errors import GateRefused
 from bertops.storage import remove
 
 EXAMPLES = 3
@@ -56,7 +56,7 @@ class QualityReport:
     figures: dict[str, Any] = field(default_factory=dict)
 
 
-class QualityFailed(BertopsError):
+class QualityFailed(GateRefused):
     """Data broke at least one rule; nothing after it may use the data."""
 
     def __init__(self, report: QualityReport, docs: Path) -> None:

@@ -100,3 +100,14 @@ def experiment_id(store: Store, name: str) -> str:
             found = client.get_experiment_by_name(name)
             assert found is not None
     return found.experiment_id
+
+
+def did_not_answer(error: object) -> bool:
+    """Whether an error is the server's or the network's, so that asking again may help."""
+    from mlflow.exceptions import MlflowException
+
+    return isinstance(error, MlflowException) and error.error_code in (
+        "INTERNAL_ERROR",  # also of every request that did not get through
+        "TEMPORARILY_UNAVAILABLE",
+        "REQUEST_LIMIT_EXCEEDED",
+    )

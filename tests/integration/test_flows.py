@@ -1,15 +1,14 @@
 """What the flows decide, on a small project: promotion with a person, monitoring, notifications."""
 
-import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import polars as pl
 import pytest
 import yaml
+from prefect.exceptions import Pause
+from typer.testing import CliRunner
 
+from bertops.cli.app import app
 from bertops.errors import BertopsError, GateRefused, UsageError
 from bertops.inference.load import load
 from bertops.inference.readers import ask
@@ -26,6 +25,8 @@ from flows.notify import notify
 from flows.promotion import NotApproved, promotion
 from tests.integration.mlflow_models import fresh_store
 from tests.integration.tiny_project import TASK, predictions, texts, tiny_project, write
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
 
 FOREIGN = "an entirely different kind of text that goes on for much longer than any seen before "
 
@@ -49,11 +50,20 @@ def champion(project: Path) -> int | None:
     return read_state(open_registry(Paths(project)), TASK).champion
 
 
+def answered(monkeypatch: pytest.MonkeyPatch, state: str) -> list[int]:
+    """A run that is past its suspension, after a state of that name; gets the times to answer."""
+    asked: list[int] = []
+    monkeypatch.setattr(
+        promotion_flow, "suspend_flow_run", lambda timeout, key: asked.append(timeout)
+    )
+    monkeypatch.setattr(promotion_flow, "was_resumed", lambda: state == "Resuming")
+    return asked
+
+
 def test_gates_and_a_person_that_agrees_make_a_champion(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    asked = []
-    monkeypatch.setattr(promotion_flow, "pause_flow_run", lambda timeout: asked.append(timeout))
+    asked = answered(monkeypatch, "Resuming")
     done = promotion.fn(TASK, 2, ask=True, root=project, timeout_s=60)
     assert done.changed
     assert asked == [60]
@@ -70,23 +80,51 @@ def test_where_approval_is_asked_for_the_word_of_the_person_is_the_approval(
     params = yaml.safe_load((project / "params.yaml").read_text())
     params.setdefault("registry", {})["approval"] = True
     (project / "params.yaml").write_text(yaml.safe_dump(params))
-    monkeypatch.setattr(promotion_flow, "pause_flow_run", lambda timeout: None)
+    answered(monkeypatch, "Resuming")
     assert promotion.fn(TASK, 2, ask=True, root=project).changed
     assert champion(project) == 2
 
 
-def test_no_answer_means_no(project: Path, monkeypatch: pytest.MonkeyPatch):
-    def nobody(timeout: int) -> None:
-        raise promotion_flow.FlowPauseTimeout("late")
-
-    monkeypatch.setattr(promotion_flow, "pause_flow_run", nobody)
-    with pytest.raises(NotApproved, match="within 5 s, which means no"):
-        promotion.fn(TASK, 2, ask=True, root=project, timeout_s=5)
+def test_a_run_that_is_tried_again_was_not_approved(project: Path, monkeypatch: pytest.MonkeyPatch):
+    answered(monkeypatch, "AwaitingRetry")
+    with pytest.raises(NotApproved, match="nobody said yes while its run waited, which means no"):
+        promotion.fn(TASK, 2, ask=True, root=project)
     assert champion(project) == 1
 
 
+def test_only_the_run_of_a_deployment_can_ask(project: Path):
+    with pytest.raises(UsageError, match=r"nobody can be asked .* prefect deployment run"):
+        promotion(TASK, 2, ask=True, root=project)
+    assert champion(project) == 1
+
+
+def test_who_is_asked_is_told_until_when(
+    project: Path, monkeypatch: pytest.MonkeyPatch, inbox: list[dict[str, str]]
+):
+    def suspended(timeout: int, key: str) -> None:
+        raise Pause
+
+    monkeypatch.setattr(promotion_flow, "suspend_flow_run", suspended)
+    with pytest.raises(Pause):
+        promotion.fn(TASK, 2, ask=True, root=project)
+    (message,) = inbox
+    assert message["title"] == f"promotion of {TASK} 2: waiting"
+    assert "no answer means no" in message["message"]
+    assert champion(project) == 1
+
+
+def test_every_end_of_a_promotion_is_told(project: Path, inbox: list[dict[str, str]]):
+    promotion.fn(TASK, 2, root=project)
+    with pytest.raises(GateRefused):
+        promotion.fn(TASK, 3, root=project)
+    assert [message["title"] for message in inbox] == [
+        f"promotion of {TASK} 2: success",
+        f"promotion of {TASK} 3: refused",
+    ]
+
+
 def test_a_refused_version_is_not_even_asked_about(project: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(promotion_flow, "pause_flow_run", lambda timeout: pytest.fail("asked"))
+    monkeypatch.setattr(promotion_flow, "suspend_flow_run", lambda **_: pytest.fail("asked"))
     with pytest.raises(GateRefused, match="against_champion: worse"):
         promotion.fn(TASK, 3, ask=True, root=project)
     assert champion(project) == 1
@@ -108,29 +146,9 @@ def test_a_champion_that_fails_its_smoke_test_is_taken_back(
 
 
 @pytest.fixture
-def inbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, str]]]:
-    """Messages that came to the address in BERTOPS_NOTIFY."""
-    found: list[dict[str, str]] = []
-
-    class Receiver(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            found.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Receiver)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("BERTOPS_NOTIFY", f"json://127.0.0.1:{server.server_port}/")
-    yield found
-    server.shutdown()
-
-
-@pytest.fixture
 def reference(project: Path) -> Path:
-    """The project with the validation split that batches are compared with."""
+    """The project with the splits that batches are compared with."""
+    write(Paths(project).task_data(TASK) / "train.parquet", texts("train", 600))
     rows = texts("validation", 300)
     answers = ask(load(Paths(project).task_model(TASK)), rows.to_dicts())
     write(Paths(project).task_data(TASK) / "validation.parquet", rows)
@@ -138,23 +156,27 @@ def reference(project: Path) -> Path:
     return project
 
 
-def scored(project: Path, some: list[str]) -> Path:
-    """A batch as `bertops predict --out` writes it."""
-    answers = ask(load(Paths(project).task_model(TASK)), [{"text": text} for text in some])
-    rows = [
-        {"text": t, "prediction": a["prediction"], "confidence": max(a["probabilities"])}
-        for t, a in zip(some, answers, strict=True)
-    ]
-    target = project / "batch.jsonl"
-    pl.DataFrame(rows).write_ndjson(target)
+def scored(project: Path, some: list[str], suffix: str = ".jsonl") -> Path:
+    """A batch, written by `bertops predict`."""
+    source, target = project / "texts.jsonl", project / f"batch{suffix}"
+    pl.DataFrame({"text": some}).write_ndjson(source)
+    model = ["--model", str(Paths(project).task_model(TASK))]
+    asked = CliRunner().invoke(
+        app, ["predict", *model, "--input", str(source), "--output", str(target)]
+    )
+    assert asked.exit_code == 0, asked.output
     return target
 
 
-def test_a_batch_like_the_reference_has_not_drifted(reference: Path, inbox: list[dict[str, str]]):
-    batch = scored(reference, texts("today", 300)["text"].to_list())
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+def test_a_batch_like_the_reference_has_not_drifted(
+    reference: Path, inbox: list[dict[str, str]], suffix: str
+):
+    batch = scored(reference, texts("today", 300)["text"].to_list(), suffix)
     report = monitor.fn(batch, TASK, root=reference)
-    assert not report.drifted
-    assert inbox == []
+    assert not report.drifted, report.sentence
+    assert set(report.index) == {"words", "length", "confidence", "labels"}
+    assert [message["title"] for message in inbox] == [f"monitor {TASK}: no drift"]
     assert (reference / f"reports/monitor/{TASK}.json").exists()
 
 
@@ -166,8 +188,8 @@ def test_drift_is_told_and_asks_for_a_retrain(
     monkeypatch.setattr("flows.monitor.PREFECT_API_URL.value", lambda: "http://server")
     report = monitor.fn(scored(reference, [FOREIGN * 2] * 150), TASK, root=reference)
     assert report.drifted
-    assert "length" in report.sentence
-    assert [message["title"] for message in inbox] == [f"{TASK} has drifted"]
+    assert "words, length" in report.sentence
+    assert [message["title"] for message in inbox] == [f"monitor {TASK}: drifted"]
     assert started == ["retrain/retrain"]
 
 

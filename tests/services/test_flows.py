@@ -1,17 +1,15 @@
-"""Flows on real servers: retrain on new data, refuse bad data, fill in the past, ask a person."""
+"""Flows on real servers: retrain on new data, refuse bad data, fill in the past."""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
-import yaml
 
 from bertops import git, versioning
-from tests.services.ask import flow_runs, prefect, server, wait_for
+from tests.services.ask import flow_runs, prefect, wait_for
 from tests.toy import bertops, environment
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(1800)]
@@ -82,56 +80,3 @@ def test_backfill_restores_what_was_computed_before(trained: Path):
     assert {one["outcome"] for one in results["HEAD"]} == {"restored"}
     (checkout,) = (trained / ".bertops/checkouts").iterdir()
     assert versioning.status(checkout) == {}
-
-
-@pytest.fixture
-def waiting(trained: Path) -> int:
-    """A version that passed its gates and was kept back by the registry's mode."""
-    path = trained / "params.yaml"
-    values = yaml.safe_load(path.read_text())
-    values["registry"]["mode"] = "dry-run"
-    last = max(values["finetuning"]["seeds"])
-    values["finetuning"]["seeds"] = [last + 1, last + 2]
-    path.write_text(yaml.safe_dump(values, sort_keys=False))
-    assert bertops(trained, "run").returncode == 0
-    listed = json.loads(bertops(trained, "registry", "list", "sentiment", "--json").stdout)
-    values["registry"]["mode"] = "on"
-    path.write_text(yaml.safe_dump(values, sort_keys=False))
-    return int(max(row["version"] for row in listed))
-
-
-def start_promotion(project: Path, version: int, timeout_s: int) -> UUID:
-    asked = {"model": "sentiment", "version": version, "ask": True, "timeout_s": timeout_s}
-    prefect(project, "deployment", "run", "promotion/promotion", "--params", json.dumps(asked))
-    found: UUID = flow_runs("promotion")[0].id
-    return found
-
-
-def state_of(run_id: UUID) -> Any:
-    (state,) = (run.state for run in flow_runs("promotion") if run.id == run_id)
-    return state
-
-
-def test_a_person_resumes_the_run_and_the_version_becomes_champion(trained: Path, waiting: int):
-    before = champion(trained)
-    run_id = start_promotion(trained, waiting, timeout_s=600)
-    wait_for(lambda: state_of(run_id).is_paused() or state_of(run_id).is_final(), seconds=200)
-    assert state_of(run_id).is_paused(), state_of(run_id).message
-    assert champion(trained) == before
-    with server() as client:
-        client.resume_flow_run(run_id)
-    wait_for(lambda: state_of(run_id).is_final(), seconds=200)
-    assert state_of(run_id).is_completed(), state_of(run_id).message
-    assert champion(trained) == waiting
-
-
-def test_nobody_answers_and_the_champion_stays(trained: Path, waiting: int):
-    before = champion(trained)
-    assert before != waiting
-    run_id = start_promotion(trained, waiting, timeout_s=10)
-    wait_for(lambda: state_of(run_id).is_final(), seconds=300)
-    assert state_of(run_id).is_failed(), state_of(run_id).message
-    log = trained / ".bertops/services/worker.log"
-    said = "nobody resumed the flow run within 10 s, which means no"
-    wait_for(lambda: said in log.read_text(), seconds=60)
-    assert champion(trained) == before
