@@ -1,5 +1,6 @@
 """Every stage is stopped in the middle of its work, and what it leaves is not taken for good."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -55,15 +56,18 @@ def forget(project: Path, stage: str) -> None:
         remove(project / ".bertops" / name)
 
 
-def leftovers(project: Path) -> list[Path]:
+def leftovers(project: Path) -> list[str]:
+    """Names of what is half-written; folders may go while they are looked through."""
     places = ("data", "models", "reports", ".bertops")
-    return [p for place in places for p in (project / place).rglob(".*.partial")]
+    walked = (found for place in places for found in os.walk(project / place))
+    return [n for _, folders, files in walked for n in (*folders, *files) if n.endswith(".partial")]
 
 
 def has_begun(project: Path, stage: str) -> bool:
     """Whether the stage writes: something half-written is there, an output, or work so far."""
-    work = any((project / ".bertops" / name).exists() for name in WORK)
-    return work or bool(leftovers(project)) or bool(outputs(project, stage))
+    (declared,) = (s for s in graph.read(project).stages if s.label == stage)
+    places = [*declared.outs, *(f".bertops/{name}" for name in WORK)]
+    return any((project / place).exists() for place in places) or bool(leftovers(project))
 
 
 def stop(project: Path, stage: str, number: int) -> int:
