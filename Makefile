@@ -56,7 +56,7 @@ docs: $(VENV)/.test ## Write the reference pages anew from the code
 
 constraints: ## Renew constraints.txt from the lower bounds in pyproject.toml
 	@$(PYTHON) -m venv --clear build/constraints
-	@build/constraints/bin/python -m pip --disable-pip-version-check --quiet install -e '.[flows,quickstart,dev,services,kubernetes,browser,ray,chinese,web]'
+	@build/constraints/bin/python -m pip --disable-pip-version-check --quiet install -e '.[flows,quickstart,dev,services,kubernetes,browser,ray,chinese,web,presidio]'
 	@sed -n '/^#/p' constraints.txt > build/constraints.txt
 	@build/constraints/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' >> build/constraints.txt
 	@mv build/constraints.txt constraints.txt

@@ -4,8 +4,8 @@ The order of the parts:
 
 - `fetch`, `sources` (with `opening`, `encoding`, `readers`) and `ingest`: files → raw documents in
   Parquet, and a quarantine for what could not be read.
-- `normalize`, `langid`, `rules/`, `pii`: what is done to a batch of documents, each of them alone;
-  `judge` puts them together.
+- `normalize`, `langid`, `rules/`, `pii`, `presidio`: what is done to a batch of documents, each of
+  them alone; `judge` puts them together.
 - `shingles`, `minhash`, `dedup`, `decontaminate`: what is found by comparing all documents;
   `verdicts` puts them together.
 - `shard`, `clean`: the passes over the shards; `report`: what they wrote, counted.

@@ -12,6 +12,7 @@ import polars as pl
 from bertops.corpus.ingest import documents
 from bertops.corpus.judge import judge_batch
 from bertops.corpus.params import CorpusParams, SourceParams
+from bertops.corpus.presidio_check import prepare
 from bertops.corpus.tables import RAW, scan
 from bertops.document import SplitParams
 from bertops.errors import UsageError
@@ -123,6 +124,7 @@ def preview(
 
     Nothing is written. Copies and overlaps with evaluation texts show in a full run only.
     """
+    prepare(params)
     rows = list(islice(documents(source, root), count))
     table = pl.DataFrame(rows, RAW)
     judged = judge_batch(table, source, params, split)

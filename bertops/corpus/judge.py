@@ -9,7 +9,8 @@ import polars as pl
 from bertops.corpus.langid import identify
 from bertops.corpus.normalize import normalize
 from bertops.corpus.params import CorpusParams, SourceParams
-from bertops.corpus.pii import replace_pii
+from bertops.corpus.pii import replace_pii, total
+from bertops.corpus.presidio import replace_entities
 from bertops.corpus.rules.judge import measure, rules_of
 from bertops.corpus.tables import LEDGER, RAW
 from bertops.document import SplitParams, split_of
@@ -127,6 +128,9 @@ def _language(
 def _redacted(table: pl.DataFrame, params: CorpusParams) -> pl.DataFrame:
     """Personal data replaced, and `edits` as JSON: repairs and replaced kinds, how often."""
     text, counts = replace_pii(table["text"], params.pii)
+    if params.pii.enabled and params.pii.presidio.entities:
+        text, more = replace_entities(text, table["language"], params.pii.presidio)
+        counts = [total(both) for both in zip(counts, more, strict=True)]
     edits = [
         json.dumps(dict.fromkeys(names, 1) | {f"pii.{k}": n for k, n in found.items()})
         for names, found in zip(table["applied"].to_list(), counts, strict=True)

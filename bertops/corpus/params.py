@@ -202,6 +202,25 @@ class RuleParams(Section):
 PiiKind = Literal["email", "phone", "ip", "card", "iban", "national_id", "key"]
 
 
+class PresidioParams(Section):
+    """A second search for personal data, by Microsoft Presidio (extra `presidio`)."""
+
+    entities: tuple[str, ...] = Field(
+        (), description="What to find, as Presidio names it: PERSON, UK_NHS …; empty: it is off."
+    )
+    models: dict[str, str | None] = Field(
+        default_factory=dict,
+        description="Language → installed spaCy model that finds names; null: none is meant to.",
+    )
+    min_score: float = Field(
+        # What Presidio gives at least to a pattern that stands beside a word that speaks for it.
+        0.4,
+        ge=0,
+        le=1,
+        description="Replace what it is this sure of; 1: right check digits.",
+    )
+
+
 class PiiParams(Section):
     """Personal data, replaced by placeholders like `<EMAIL>` and counted."""
 
@@ -209,6 +228,7 @@ class PiiParams(Section):
     kinds: tuple[PiiKind, ...] = Field(
         ("email", "phone", "ip", "card", "iban", "national_id", "key"), description="What to find."
     )
+    presidio: PresidioParams = Field(PresidioParams(), description="What Presidio finds beyond.")
 
 
 class DedupParams(Section):
