@@ -200,8 +200,9 @@ def _init_postgres(initdb: str, data: Path, password: str, user: str | None) -> 
     data.mkdir(mode=0o700)
     secret = data.with_name("postgres.secret")
     write_secret(secret, password)
-    for path in (data, secret) if user else ():
-        shutil.chown(path, user)
+    if user:
+        for path in (data, secret):
+            shutil.chown(path, user)
     ran = subprocess.run(
         [initdb, "-D", str(data), "-U", "bertops", "--auth=scram-sha-256",
          f"--pwfile={secret}", "--encoding=UTF8", "--locale=C"],
