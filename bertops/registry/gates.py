@@ -88,7 +88,7 @@ def beats_majority(evidence: Evidence, params: GateParams) -> GateResult:
         "beats_majority",
         margin > 0,
         f"{evidence.score} {_interval(evidence)} {word} the baseline {evidence.floor:.3f} "
-        f"({margin:+.3f} at the interval's near end, n={evidence.documents})",
+        f"({margin:+.3f} at the interval's near end, n={evidence.documents:,})",
         evidence.value,
         evidence.low,
         evidence.high,
@@ -180,7 +180,7 @@ def _standing(gate: str, comparison: Comparison | None, wanted: str, whom: str) 
         c.verdict in ENOUGH[wanted],
         f"{c.verdict}: {c.score} {c.second_value:.3f} → {c.first_value:.3f}{_seeds(c)}, difference "
         f"{c.difference:+.3f} [{c.low:+.3f}, {c.high:+.3f}] to {whom} on the same "
-        f"{c.documents} documents (smallest effect this test can find: {c.detectable:.3f})",
+        f"{c.documents:,} documents (smallest effect this test can find: {c.detectable:.3f})",
         c.difference,
         c.low,
         c.high,

@@ -115,6 +115,7 @@ def test_a_mean_over_seeds_is_called_one():
     assert "0.800 → 0.820 (mean of 3 seeds each), difference" in said((3, 3))
     assert "0.800 → 0.820 (mean of 3 → 1 seeds), difference" in said((1, 3))
     assert "0.800 → 0.820, difference" in said((1, 1))
+    assert "the same 1,000 documents" in said((1, 1))
 
 
 def test_a_gap_between_groups_blocks_only_where_it_is_asked_for():
