@@ -71,11 +71,11 @@ ALL = Share()
 class WorkerLost(BertopsError):
     """A worker process died: most often the system killed it for want of memory."""
 
-    def __init__(self, what: str, workers: int) -> None:
+    def __init__(self, what: str, workers: int, remedy: str) -> None:
         self.what, self.workers = what, workers
         super().__init__(
             f"{what}: a worker process died, most often for want of memory ({workers} workers). "
-            "Set corpus.parallel.workers lower; finished shards are kept."
+            f"{remedy}"
         )
 
 
@@ -114,7 +114,8 @@ def _with_processes(
             for future in futures:
                 yield future.result()
         except BrokenProcessPool as error:
-            raise WorkerLost(what, workers) from error
+            remedy = "Set corpus.parallel.workers lower; finished shards are kept."
+            raise WorkerLost(what, workers, remedy) from error
         finally:
             for future in futures:
                 future.cancel()

@@ -8,23 +8,32 @@ number of cores. On a GPU, and for a single run, everything happens in this proc
 import contextlib
 import multiprocessing
 import os
+import pickle
 import sys
+import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from bertops import runtime
 from bertops.finetuning.attempt import Attempt, Model, attempt
 from bertops.finetuning.bench import Bench
+from bertops.parallel import WorkerLost
 from bertops.tracker import NullTracker, Tracker
 
 Job = tuple[Model, int, float]
 """Model, seed, learning rate."""
 
 _POLL_S = 0.2
+_REMEDY = (
+    "Run it again: finished attempts are kept. `taskset -c 0` before the command gives one attempt "
+    "at a time."
+)
 _here: dict[str, Any] = {}
 """What a worker process was given at its start."""
 
@@ -37,18 +46,26 @@ class Pool:
     work: Path
     tracker: Tracker
     on_epoch: Callable[[int], None]
+    _workers: int = 1
     _processes: Any = None
     _events: Any = None
 
     def run(self, jobs: Sequence[Job]) -> list[Attempt]:
-        """The results of the jobs, in their order."""
+        """The results of the jobs, in their order.
+
+        Raises:
+            WorkerLost: a process died; the attempts that were finished are kept in `work`.
+        """
         if self._processes is None:
             return [attempt(self.bench, self.work, *j, self.tracker, self.on_epoch) for j in jobs]
-        pending = self._processes.starmap_async(_attempt_here, jobs, chunksize=1)
-        while not pending.ready():
-            pending.wait(_POLL_S)
-            self._hand_on()
-        return pending.get()
+        try:
+            futures = [self._processes.submit(_attempt_here, *job) for job in jobs]
+            while wait(futures, _POLL_S).not_done:
+                self._hand_on()
+            return [future.result() for future in futures]
+        except BrokenProcessPool as error:
+            what = f"fine-tuning {self.bench.task.name}"
+            raise WorkerLost(what, self._workers, _REMEDY) from error
 
     def _hand_on(self) -> None:
         while not self._events.empty():
@@ -71,11 +88,17 @@ def open_pool(
         return
     context = multiprocessing.get_context("spawn")
     events = context.SimpleQueue()
-    arguments = (bench, work, events, os.getpid())
-    with _without_main(), context.Pool(workers, _start_worker, arguments) as processes:
-        pool = Pool(bench, work, tracker, on_epoch, processes, events)
-        yield pool
-        pool._hand_on()
+    end, ours = context.Pipe(duplex=False)
+    # Through a file: a process that is killed before it has read its arguments keeps us writing for
+    # ever, where they are more than a pipe holds.
+    with tempfile.NamedTemporaryFile() as file:
+        pickle.dump(bench, file)
+        file.flush()
+        start = (_start_worker, (file.name, work, events, end))
+        with _without_main(), ProcessPoolExecutor(workers, context, *start) as processes, ours:
+            pool = Pool(bench, work, tracker, on_epoch, workers, processes, events)
+            yield pool
+            pool._hand_on()
 
 
 @contextlib.contextmanager
@@ -120,21 +143,20 @@ class _EventTracker(NullTracker):
         self.events.put((dict(values), step))
 
 
-def _start_worker(bench: Bench, work: Path, events: Any, parent: int) -> None:
+def _start_worker(bench: str, work: Path, events: Any, end: Connection) -> None:
     import torch
 
     from bertops.inference.quiet import quiet_transformers
 
     torch.set_num_threads(1)
     quiet_transformers()
-    _here.update(bench=bench, work=work, events=events)
-    threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
+    _here.update(bench=pickle.loads(Path(bench).read_bytes()), work=work, events=events)
+    threading.Thread(target=_end_with, args=(end,), daemon=True).start()
 
 
-def _die_with(parent: int) -> None:
-    """End this process when its parent is gone: a killed parent cannot end it."""
-    while os.getppid() == parent:
-        time.sleep(1)
+def _end_with(pool: Connection) -> None:
+    """End this process, whatever it does, when the pool has closed its pipe or was killed."""
+    pool.poll(None)
     os._exit(1)
 
 
