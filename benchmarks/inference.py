@@ -208,6 +208,7 @@ def _ask_peak(name: str, options: Any) -> float:
     """Peak memory of one side in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.inference", "--side", name]
     command += ["--texts", str(options.texts)]
+    command += ["--model", str(options.model)] if options.model else []
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return float(json.loads(done.stdout.splitlines()[-1]))
 
