@@ -1,9 +1,14 @@
 """Bench: everything that the runs of one task share, read and encoded once."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import torch
+import transformers
 
 from bertops import metrics
 from bertops.errors import UsageError
@@ -16,7 +21,11 @@ from bertops.inference.card import TaskCard
 from bertops.inference.quiet import quiet_transformers
 from bertops.inference.reader import Features
 from bertops.inference.readers import READERS
+from bertops.storage import hash_code, hash_file, hash_tree
 
+PACKAGES = Path(__file__).parent.parent
+CODE = tuple(PACKAGES / name for name in ("finetuning", "inference", "model"))
+"""What decides how a model is fine-tuned and scored."""
 Scores = dict[str, float]
 
 
@@ -52,10 +61,10 @@ class Bench:
         return reader.predict(model, features, examples, self.tokenizer, self.card, precision)
 
     def score(self, split: str, predictions: Sequence[Mapping[str, Any]]) -> Scores:
-        """All metrics of the kind, and the task's own."""
+        """All metrics of the task, its own first."""
         gold = [self.kind.gold(example) for example in self.examples[split]]
         found = [row["prediction"] for row in predictions]
-        names = dict.fromkeys([self.task.metric, *self.kind.metrics_of(self.task)])
+        names = dict.fromkeys([self.task.metric, *self.task.metrics])
         return {name: metrics.score(name, gold, found, self.card.labels) for name in names}
 
     def scores(self, predictions: Predictions) -> dict[str, Scores]:
@@ -77,26 +86,36 @@ def open_bench(
     """Read splits of a task, all of them by default, and encode them with `encoder`'s tokenizer.
 
     Raises:
-        UsageError: the encoder reads fewer tokens than `max_length`, or an unknown metric.
+        UsageError: the encoder reads fewer tokens than `max_length`.
     """
-    from transformers import AutoConfig, AutoTokenizer
-
     quiet_transformers()
-    positions = AutoConfig.from_pretrained(encoder).max_position_embeddings
+    positions = transformers.AutoConfig.from_pretrained(encoder).max_position_embeddings
     if task.max_length > positions:
         raise UsageError(
             f"task {task.name!r} asks for max_length {task.max_length}, "
             f"the encoder {encoder} reads {positions}; lower tasks.max_length"
         )
-    if task.metric not in metrics.METRICS:
-        raise metrics.UnknownMetric(task.metric)
-    tokenizer = AutoTokenizer.from_pretrained(encoder)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(encoder)
     card = _card(task)
     examples = {name: read_split(data, name) for name in splits or split_names(data)}
     reader = READERS[task.kind]
     features = {name: reader.encode(rows, tokenizer, card) for name, rows in examples.items()}
     kind = kind_of(task.kind)
     return Bench(task, params, encoder, kind, card, tokenizer, examples, features)
+
+
+def key_of(task: TaskParams, data: Path, encoder: str, params: FinetuningParams) -> str:
+    """Name of what is kept of a task's runs: changes with anything that changes a result."""
+    values = {
+        "task": task.model_dump(mode="json"),
+        "params": params.model_dump(mode="json"),
+        "data": hash_tree(data),
+        "encoder": hash_tree(Path(encoder)) if Path(encoder).exists() else encoder,
+        "code": [hash_code(*CODE), hash_file(Path(metrics.__file__))],
+        "versions": [torch.__version__, transformers.__version__],
+    }
+    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    return f"{task.name}-{digest[:16]}"
 
 
 def _card(task: TaskParams) -> TaskCard:

@@ -79,7 +79,8 @@ def prepare_task(
 
     Columns: document_id, text, text_b for pairs, label, what else the kind needs, and file and row
     of the origin. The order is that of the files. The identity of a row is that of its raw text,
-    before any cleaning, so that `by_hash` divides a task as it divides the corpus.
+    before any cleaning, so that `by_hash` divides a task as it divides the corpus. Rows of one
+    `TaskKind.group` stay in one split.
 
     A row whose texts stand in a split of higher right (test and slices before validation before
     train) is dropped. Without a validation split, a share of train becomes one.
@@ -157,23 +158,23 @@ def _read_splits(
             read += 1
             try:
                 example = kind.read(row.values, task)
+                group = document_id(kind.group(row.values, task))
             except BadRow as bad:
                 notes.add(bad, file.split, row)
                 continue
             identity = document_id(kind.identity(row.values, task))
-            place = file.split if file.split != "by_hash" else split_of(identity, split)
-            splits[place].append(
-                {"document_id": identity} | example | {"file": row.file, "row": row.row}
-            )
+            place = file.split if file.split != "by_hash" else split_of(group, split)
+            origin = {"group": group, "file": row.file, "row": row.row}
+            splits[place].append({"document_id": identity} | example | origin)
     return read, splits
 
 
 def _carve_validation(splits: Splits, split: SplitParams) -> None:
-    """Move a share of train to validation, by identity: the same whatever the order."""
+    """Move a share of train to validation, by group: the same whatever the order."""
     carving = split.model_copy(update={"test": 0.0})
     train = splits.pop("train", [])
     for name in ("train", "validation"):
-        splits[name] = [e for e in train if split_of(e["document_id"], carving) == name]
+        splits[name] = [e for e in train if split_of(e["group"], carving) == name]
 
 
 def _key(example: Example) -> str:
@@ -258,4 +259,5 @@ def _write(splits: Splits, target: Path) -> None:
     with write_whole(target) as partial:
         partial.mkdir()
         for name, examples in splits.items():
-            pq.write_table(pa.Table.from_pylist(examples), partial / f"{name}.parquet")
+            table = pa.Table.from_pylist(examples).drop_columns("group")
+            pq.write_table(table, partial / f"{name}.parquet")

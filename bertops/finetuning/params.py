@@ -1,9 +1,11 @@
 """Knobs of tasks and of fine-tuning."""
 
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from bertops.problems import did_you_mean
 from bertops.section import Section
 
 Kind = Literal[
@@ -30,7 +32,8 @@ class DataFile(Section):
     )
     split: str = Field(
         description="train, validation, test, the name of a further slice to score, or by_hash: "
-        "the identity of each text decides, as it does for the corpus."
+        "the identity of each text decides, as it does for the corpus; of a pair that of the first "
+        "text, or of columns.group."
     )
     where: dict[str, str | int | float | bool] = Field(
         default_factory=dict, description="Only rows whose columns have these values."
@@ -58,8 +61,15 @@ class DataFile(Section):
 class Columns(Section):
     """Which column of the files holds what."""
 
-    text: str = Field("text", description="Text, or the first text of a pair.")
+    text: str = Field(
+        "text", description="Text, the first text of a pair, or the list of words (tagging)."
+    )
     text_b: str | None = Field(None, description="Second text of a pair.")
+    group: str | None = Field(
+        None,
+        description="What rows of one split share, such as the passage of several questions: rows "
+        "that have the same here stay together; of pairs the first text.",
+    )
     label: str | None = Field(
         "label",
         description="Label, score, tags, answers, summary or translation; none where "
@@ -81,7 +91,7 @@ class TaskParams(Section):
     columns: Columns = Field(default_factory=Columns, description="Which column holds what.")
     labels: dict[str, str] | tuple[str, ...] = Field(
         (), description="Label names in order (of two, the last is the positive one), or a "
-        "mapping from the value in the file to the name.",
+        "mapping from the value in the file to the name. Tagging: the types, or a mapping to tags.",
     )  # fmt: skip
     unanswerable: bool = Field(False, description="A question may have no answer.")
     summary_share: float = Field(0.3, gt=0, le=1, description="Share of sentences to keep.")
@@ -97,7 +107,9 @@ class TaskParams(Section):
         "head", description="What is read of a longer text: its beginning, beginning and end, or "
         "all of it in overlapping windows whose scores are averaged.",
     )  # fmt: skip
-    metric: str = Field("accuracy", description="Metric that is validated on.")
+    metric: str = Field(
+        "", description="Metric that is validated on; by itself the first of the task's kind."
+    )
     init_from: str | None = Field(
         None,
         description="Directory, hub id, package:NAME/FOLDER or models:/name@alias to start "
@@ -113,15 +125,23 @@ class TaskParams(Section):
 
         Tagging: of the types T that `labels` names, O and B-T and I-T for each.
         """
-        names = self.labels.values() if isinstance(self.labels, dict) else self.labels
+        names = _names(self.labels)
         if self.kind == "tagging":
-            return ("O", *(f"{begin}-{name}" for name in names for begin in "BI"))
+            # A mapping leads to tags, a list has their types.
+            tags = [name.partition("-")[2] for name in names if name != "O"]
+            types = tags if isinstance(self.labels, dict) else names
+            return ("O", *(f"{begin}-{name}" for name in dict.fromkeys(types) for begin in "BI"))
         fixed = {
             "regression": ("score",),
             "summarization": ("drop", "keep"),
             "embedding": ("similarity",) if self.columns.label else (),
         }
-        return fixed.get(self.kind, tuple(dict.fromkeys(names)))
+        return fixed.get(self.kind, names)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Metrics of the kind; all of them are reported."""
+        return _metrics(dict(self))
 
     @field_validator("labels", mode="before")
     @classmethod
@@ -130,6 +150,17 @@ class TaskParams(Section):
         if isinstance(value, dict):
             return {str(raw): str(name) for raw, name in value.items()}
         return tuple(str(name) for name in value)
+
+    @field_validator("metric", mode="before")
+    @classmethod
+    def _metric_is_one_of_the_kind(cls, value: Any, info: ValidationInfo) -> Any:
+        if not {"kind", "columns", "labels", "multi_label"} <= info.data.keys():
+            return value or ""  # one of them has a problem of its own, which is told
+        known = _metrics(info.data)
+        if value and value not in known:
+            listed = ", ".join(known)
+            raise ValueError(f"must be one of {listed}{did_you_mean(str(value), known)}")
+        return value or known[0]
 
     @model_validator(mode="after")
     def _task_can_be_scored(self) -> Self:
@@ -140,6 +171,36 @@ class TaskParams(Section):
             raise ValueError("labels needs at least two names")
         FinetuningParams.model_validate(self.overrides)
         return self
+
+
+def _names(labels: Mapping[str, str] | tuple[str, ...]) -> tuple[str, ...]:
+    """The names that labels are given, each once."""
+    return tuple(dict.fromkeys(labels.values() if isinstance(labels, Mapping) else labels))
+
+
+def _metrics(task: Mapping[str, Any]) -> tuple[str, ...]:
+    """Metrics of a task by its fields; the first is what it is validated on by itself.
+
+    Precision, recall and F1 are those of the last of two labels, and BLEU and chrF those of the
+    whole corpus. The evaluation has an interval for each.
+    """
+    metrics = {
+        "classification": ("accuracy", "precision", "recall", "f1", "f1_macro", "mcc"),
+        "regression": ("pearson", "spearman", "negative_mse"),
+        "tagging": ("entity_f1", "entity_precision", "entity_recall", "tag_accuracy"),
+        "answering": ("exact_match", "answer_f1"),
+        "summarization": ("rouge1", "rouge2", "rougeL"),
+        "translation": ("bleu", "chrf"),
+        "embedding": ("spearman", "pearson"),
+    }
+    kind = task["kind"]
+    if kind == "classification" and task["multi_label"]:
+        return ("accuracy", "f1_micro", "f1_macro")
+    if kind == "classification" and len(_names(task["labels"])) > 2:
+        return ("accuracy", "f1_macro", "mcc")
+    if kind == "embedding" and not task["columns"].label:
+        return ("mrr", "recall_at_1", "recall_at_10")
+    return metrics[kind]
 
 
 class LoraParams(Section):

@@ -1,7 +1,5 @@
 """One task: seeds × {pretrained, control}, baselines beside, the best seed saved."""
 
-import hashlib
-import json
 import statistics
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,14 +9,14 @@ from typing import Any
 
 from bertops.errors import BertopsError
 from bertops.finetuning.attempt import Attempt, Model, attempt_predictions
-from bertops.finetuning.bench import Bench, Scores, open_bench
+from bertops.finetuning.bench import Bench, Scores, key_of, open_bench
 from bertops.finetuning.params import FinetuningParams, TaskParams
 from bertops.finetuning.pool import open_pool
 from bertops.finetuning.predictions import prediction_rows, write_predictions
 from bertops.inference.load import Resolver
 from bertops.inference.origin import locate
 from bertops.progress import progress
-from bertops.storage import hash_tree, remove, write_whole
+from bertops.storage import remove, write_whole
 from bertops.tracker import NullTracker, Tracker
 
 
@@ -81,8 +79,8 @@ def finetune_task(
     tokenizer and bertops.json; to `predictions/<split>.parquet` every prediction of every model,
     seed and baseline (see predictions.py). Same inputs, same bytes, on a CPU with as many threads.
 
-    A killed call leaves its finished runs in `work/<hash of inputs and parameters>`; the next one
-    carries on from there. The folder is removed at the end.
+    A killed call leaves its finished runs in `work/<hash of inputs, parameters and code>`; the next
+    one carries on from there. The folder is removed at the end.
 
     Args:
         data: splits that `prepare_task` wrote.
@@ -90,14 +88,14 @@ def finetune_task(
         resolve: from `models:/name@alias` in `init_from` to a directory.
 
     Raises:
-        UsageError: the task does not fit the encoder, or names an unknown metric.
+        UsageError: the task does not fit the encoder.
         FinetuningFailed: no pretrained run came through.
     """
     params = params.for_task(task)
     tracker = tracker or NullTracker()
     encoder = locate(task.init_from or str(encoder), resolve)
     bench = open_bench(task, data, encoder, params)
-    folder = work / _key(task, data, encoder, params)
+    folder = work / key_of(task, data, encoder, params)
     runs, tried, rates = _run_all(bench, folder, tracker)
     done = [run for run in runs if run.failure is None]
     pretrained = [run for run in done if run.model == "pretrained"]
@@ -121,18 +119,6 @@ def finetune_task(
     )
     remove(folder)
     return report
-
-
-def _key(task: TaskParams, data: Path, encoder: str, params: FinetuningParams) -> str:
-    """Name of the work folder: changes with anything that changes a result."""
-    values = {
-        "task": task.model_dump(mode="json"),
-        "params": params.model_dump(mode="json"),
-        "data": hash_tree(data),
-        "encoder": hash_tree(Path(encoder)) if Path(encoder).exists() else encoder,
-    }
-    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
-    return f"{task.name}-{digest[:16]}"
 
 
 def _run_all(

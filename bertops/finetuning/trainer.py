@@ -9,7 +9,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 
 from bertops import runtime
 from bertops.errors import BertopsError
-from bertops.finetuning.kinds.base import IGNORED, Feature
+from bertops.finetuning.kinds.base import IGNORED, Feature, on_one_device
 from bertops.finetuning.lora import merged, with_lora
 from bertops.finetuning.params import FinetuningParams
 from bertops.inference.forward import pad
@@ -126,12 +126,13 @@ def train(
 def hf_trainer(
     model: Any, rows: Sequence[Feature], arguments: dict[str, Any], pad_id: int, loss: Any
 ) -> Trainer:
-    """HF Trainer over rows of token ids, in batches of similar length."""
+    """HF Trainer over rows of token ids, in batches of similar length, on one device."""
+    args = TrainingArguments(
+        **arguments, train_sampling_strategy="group_by_length", remove_unused_columns=False
+    )
     return Trainer(
         model=model,
-        args=TrainingArguments(
-            **arguments, train_sampling_strategy="group_by_length", remove_unused_columns=False
-        ),
+        args=on_one_device(args),
         train_dataset=list(rows),
         data_collator=lambda batch: collate(batch, pad_id),
         compute_loss_func=loss,

@@ -23,17 +23,14 @@ from bertops.inference.summarize import split_sentences
 class Answering(TaskKind):
     """`text` is the passage, `text_b` the question, `label` the list of accepted answers."""
 
-    def metrics_of(self, task: TaskParams) -> tuple[str, ...]:
-        """Those of SQuAD."""
-        return ("exact_match", "answer_f1")
-
     def read(self, values: Mapping[str, Any], task: TaskParams) -> Example:
         """Passage, question and answers; answers with a wrong offset are put right or left out."""
         example = read_pair(values, task)
-        raw = read_label(values, task) or []
-        answers = [found for found in (_place(a, example["text"]) for a in raw) if found]
+        raw = _answers(read_label(values, task))
+        answers = [found for found in (_place(*a, example["text"]) for a in raw) if found]
         if raw and not answers:
-            detail = f"{raw[0]['text'][:60]!r} is said to begin at {raw[0]['answer_start']}"
+            text, start = raw[0]
+            detail = f"{text[:60]!r} is said to begin at {start}"
             raise BadRow("answer not in passage", detail, fatal=False)
         if not answers and not task.unanswerable:
             raise BadRow("no answer", "set unanswerable: true to train on such", fatal=False)
@@ -72,12 +69,28 @@ class Answering(TaskKind):
         return {"tfidf": NearestSentence(train)}
 
 
-def _place(answer: Mapping[str, Any], passage: str) -> dict[str, Any] | None:
+def _answers(raw: Any) -> list[tuple[str, int]]:
+    """Text and start of each answer: SQuAD's own list of both, or Hugging Face's two lists.
+
+    Raises:
+        BadRow: it is neither.
+    """
+    try:
+        if isinstance(raw, Mapping):
+            pairs = list(zip(raw["text"], raw["answer_start"], strict=True))
+        else:
+            pairs = [(answer["text"], answer["answer_start"]) for answer in raw or ()]
+        return [(str(text), int(start)) for text, start in pairs]
+    except (KeyError, TypeError, ValueError):
+        detail = f"{str(raw)[:60]!r} has no lists of text and answer_start"
+        raise BadRow("unknown answers", detail) from None
+
+
+def _place(text: str, start: int, passage: str) -> dict[str, Any] | None:
     """An answer with its true start; None when the passage does not hold it.
 
     An offset that is off is mended where the text stands only once.
     """
-    text, start = str(answer["text"]), int(answer["answer_start"])
     if text and start >= 0 and passage[start : start + len(text)] == text:
         return {"text": text, "start": start}
     if text and passage.count(text) == 1:

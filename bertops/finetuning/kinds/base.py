@@ -1,5 +1,6 @@
 """TaskKind: what a kind of task must be able to do."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -40,10 +41,6 @@ class TaskKind(ABC):
     """
 
     @abstractmethod
-    def metrics_of(self, task: TaskParams) -> tuple[str, ...]:
-        """Metrics that are reported besides the one of the task."""
-
-    @abstractmethod
     def read(self, values: Mapping[str, Any], task: TaskParams) -> Example:
         """The example in a row as it was read.
 
@@ -52,9 +49,19 @@ class TaskKind(ABC):
         """
 
     def identity(self, values: Mapping[str, Any], task: TaskParams) -> str:
-        """The raw text that decides the split of a row and finds it again."""
+        """The raw text that finds a row again."""
         raw = str(values[task.columns.text])
         return f"{raw}\n{values[task.columns.text_b]}" if task.columns.text_b else raw
+
+    def group(self, values: Mapping[str, Any], task: TaskParams) -> str:
+        """The raw text that decides the split of a row; rows that share it stay together.
+
+        Raises:
+            BadRow: no such column as `columns.group`.
+        """
+        columns = task.columns
+        column = columns.group or (columns.text if columns.text_b else None)
+        return str(read_column(values, column)) if column else self.identity(values, task)
 
     @abstractmethod
     def class_of(self, example: Example) -> str | None:
@@ -98,15 +105,21 @@ class TaskKind(ABC):
     """Makes the trainer in place of `trainer.hf_trainer`, with its arguments."""
 
 
+def read_column(values: Mapping[str, Any], column: str | None) -> Any:
+    """What stands in a column; a missing one is a `BadRow`."""
+    if column is None or column not in values:
+        raise BadRow("missing column", f"{column!r} is not among {', '.join(map(str, values))}")
+    return values[column]
+
+
 def read_text(values: Mapping[str, Any], column: str, task: TaskParams) -> str:
     """The text in a column, with HTML taken out when the task says so.
 
     Raises:
         BadRow: no such column (fatal), or nothing but whitespace in it.
     """
-    if column not in values:
-        raise BadRow("missing column", f"{column!r} is not among {', '.join(map(str, values))}")
-    text = "" if values[column] is None else str(values[column])
+    value = read_column(values, column)
+    text = "" if value is None else str(value)
     if task.strip_html:
         text = strip_html(text)
     if not text.strip():
@@ -124,10 +137,33 @@ def read_pair(values: Mapping[str, Any], task: TaskParams) -> Example:
 
 def read_label(values: Mapping[str, Any], task: TaskParams) -> Any:
     """The raw label of a row; a missing column is a `BadRow`."""
-    column = task.columns.label
-    if column is None or column not in values:
-        raise BadRow("missing column", f"{column!r} is not among {', '.join(map(str, values))}")
-    return values[column]
+    return read_column(values, task.columns.label)
+
+
+def read_number(values: Mapping[str, Any], task: TaskParams) -> float:
+    """The label of a row as a number.
+
+    Raises:
+        BadRow: no such column, or no finite number in it.
+    """
+    raw = read_label(values, task)
+    try:
+        number = float(raw)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise BadRow("unknown label", f"{raw!r} is no number")
+    return number
+
+
+def on_one_device(arguments: Any) -> Any:
+    """Arguments of a trainer that stays on one GPU where it sees several.
+
+    By itself it would share batches out among all of them with nn.DataParallel, each batch as many
+    times larger, while warm-up and rates were chosen for `batch_rows`.
+    """
+    arguments._n_gpu = min(1, arguments.n_gpu)
+    return arguments
 
 
 def new_model(

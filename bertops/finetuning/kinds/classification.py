@@ -24,14 +24,6 @@ SEQUENCE_MODEL = "AutoModelForSequenceClassification"
 class Classification(TaskKind):
     """Binary, multi-class and multi-label classification, of one text or of two."""
 
-    def metrics_of(self, task: TaskParams) -> tuple[str, ...]:
-        """Precision, recall and F1 of the last label are for two labels."""
-        if task.multi_label:
-            return ("accuracy", "f1_micro", "f1_macro")
-        if len(task.label_names) > 2:
-            return ("accuracy", "f1_macro", "mcc")
-        return ("accuracy", "precision", "recall", "f1", "f1_macro", "mcc")
-
     def read(self, values: Mapping[str, Any], task: TaskParams) -> Example:
         """Texts, and `label`: a name, or for multi-label a list of names."""
         raw = read_label(values, task)

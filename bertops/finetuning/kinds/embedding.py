@@ -1,6 +1,5 @@
 """Vectors of texts: near for near meanings, or a question's near its answer's."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +11,8 @@ from bertops.finetuning.kinds.base import (
     Example,
     Feature,
     TaskKind,
-    read_label,
+    on_one_device,
+    read_number,
     read_pair,
 )
 from bertops.finetuning.params import FinetuningParams, TaskParams
@@ -29,12 +29,6 @@ class Embedding(TaskKind):
 
     packages = ("sentence_transformers",)
 
-    def metrics_of(self, task: TaskParams) -> tuple[str, ...]:
-        """Correlations, or how early the right text is found."""
-        if task.columns.label:
-            return ("spearman", "pearson")
-        return ("mrr", "recall_at_1", "recall_at_10")
-
     def read(self, values: Mapping[str, Any], task: TaskParams) -> Example:
         """The pair, and `label`: its number, or the second text."""
         example = read_pair(values, task)
@@ -42,14 +36,7 @@ class Embedding(TaskKind):
             raise BadRow("missing column", "embedding wants columns.text_b")
         if not task.columns.label:
             return example | {"label": example["text_b"]}
-        raw = read_label(values, task)
-        try:
-            label = float(raw)
-        except (TypeError, ValueError):
-            label = math.nan
-        if not math.isfinite(label):
-            raise BadRow("unknown label", f"{raw!r} is no number")
-        return example | {"label": label}
+        return example | {"label": read_number(values, task)}
 
     def class_of(self, example: Example) -> str | None:
         """None: there are no classes."""
@@ -106,9 +93,10 @@ class Embedding(TaskKind):
             losses.MultipleNegativesRankingLoss if search_task else losses.CosineSimilarityLoss
         )
         sampler = BatchSamplers.NO_DUPLICATES if search_task else BatchSamplers.BATCH_SAMPLER
+        args = SentenceTransformerTrainingArguments(**arguments, batch_sampler=sampler)
         return SentenceTransformerTrainer(
             model=model,
-            args=SentenceTransformerTrainingArguments(**arguments, batch_sampler=sampler),
+            args=on_one_device(args),
             train_dataset=Dataset.from_list(list(rows)),
             loss=make_loss(model),
         )

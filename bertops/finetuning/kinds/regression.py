@@ -1,18 +1,16 @@
 """A number for a text or a pair, such as how similar two sentences are."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bertops.finetuning.baselines import Mean, TfidfRegressor
 from bertops.finetuning.kinds.base import (
-    BadRow,
     Baseline,
     Example,
     Feature,
     TaskKind,
     new_model,
-    read_label,
+    read_number,
     read_pair,
 )
 from bertops.finetuning.kinds.classification import SEQUENCE_MODEL
@@ -23,20 +21,9 @@ from bertops.inference.reader import Features
 class Regression(TaskKind):
     """One number, learned with the squared error."""
 
-    def metrics_of(self, task: TaskParams) -> tuple[str, ...]:
-        """Correlations, and the squared error."""
-        return ("pearson", "spearman", "negative_mse")
-
     def read(self, values: Mapping[str, Any], task: TaskParams) -> Example:
         """Texts, and `label` as a finite float."""
-        raw = read_label(values, task)
-        try:
-            label = float(raw)
-        except (TypeError, ValueError):
-            label = math.nan
-        if not math.isfinite(label):
-            raise BadRow("unknown label", f"{raw!r} is no number")
-        return read_pair(values, task) | {"label": label}
+        return read_pair(values, task) | {"label": read_number(values, task)}
 
     def class_of(self, example: Example) -> str | None:
         """None: there are no classes."""

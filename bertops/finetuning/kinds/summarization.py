@@ -23,10 +23,6 @@ class Summarization(TaskKind):
 
     packages = ("rouge_score",)
 
-    def metrics_of(self, task: TaskParams) -> tuple[str, ...]:
-        """ROUGE F1 of words, word pairs and the longest common subsequence."""
-        return ("rouge1", "rouge2", "rougeL")
-
     def read(self, values: Mapping[str, Any], task: TaskParams) -> Example:
         """`sentences`, `kept`, `text` (the sentences joined) and `label`, the kept ones joined."""
         columns = task.columns

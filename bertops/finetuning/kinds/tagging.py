@@ -24,18 +24,9 @@ class Tagging(TaskKind):
 
     packages = ("seqeval",)
 
-    def metrics_of(self, task: TaskParams) -> tuple[str, ...]:
-        """Of entities; and the share of words that are right."""
-        return ("entity_f1", "entity_precision", "entity_recall", "tag_accuracy")
-
     def read(self, values: Mapping[str, Any], task: TaskParams) -> Example:
         """`words`, `label` (a tag for each) and `text`, the words with spaces between them."""
-        words, tags = values.get("words"), read_label(values, task)
-        if not isinstance(words, list) or not isinstance(tags, list):
-            raise BadRow("missing column", "tagging wants the lists `words` and the tags")
-        unknown = sorted(set(tags) - set(task.label_names))
-        if unknown:
-            raise BadRow("unknown label", f"{unknown[0]!r} is not among {task.label_names}")
+        words, tags = _words(values, task), _tags(values, task)
         if len(words) != len(tags):
             raise BadRow("unequal lists", f"{len(words)} words, {len(tags)} tags", fatal=False)
         return {"text": " ".join(words), "words": words, "label": tags}
@@ -46,7 +37,7 @@ class Tagging(TaskKind):
 
     def identity(self, values: Mapping[str, Any], task: TaskParams) -> str:
         """The words."""
-        return " ".join(map(str, values.get("words") or ()))
+        return " ".join(_words(values, task))
 
     def build(self, encoder: str, task: TaskParams, params: FinetuningParams, fresh: bool) -> Any:
         """`AutoModelForTokenClassification`."""
@@ -78,6 +69,36 @@ class Tagging(TaskKind):
     ) -> Mapping[str, Baseline]:
         """The most frequent tag of each word."""
         return {"frequent_tag": FrequentTag(train)}
+
+
+def _words(values: Mapping[str, Any], task: TaskParams) -> list[str]:
+    """The list in the column of the text, or in `words`, as files in CoNLL columns have it.
+
+    Raises:
+        BadRow: neither is a list.
+    """
+    for column in (task.columns.text, "words"):
+        if isinstance(values.get(column), list):
+            return [str(word) for word in values[column]]
+    raise BadRow("no list", f"no words in column {task.columns.text!r}; name it in columns.text")
+
+
+def _tags(values: Mapping[str, Any], task: TaskParams) -> list[str]:
+    """Tags that stand in a file by name, by number, or by what `labels` maps from.
+
+    Raises:
+        BadRow: no list, or a tag that there is not.
+    """
+    raw, names = read_label(values, task), task.label_names
+    if not isinstance(raw, list):
+        raise BadRow("no list", f"{str(raw)[:60]!r} in column {task.columns.label!r}")
+    known = {name: name for name in names} | {str(i): name for i, name in enumerate(names)}
+    if isinstance(task.labels, dict):
+        known = {tag: name for tag, name in task.labels.items() if name in names}
+    unknown = [tag for tag in raw if str(tag) not in known]
+    if unknown:
+        raise BadRow("unknown label", f"{unknown[0]!r} is not among {', '.join(known)}")
+    return [known[str(tag)] for tag in raw]
 
 
 class FrequentTag:

@@ -24,10 +24,6 @@ class Translation(TaskKind):
 
     packages = ("sacrebleu",)
 
-    def metrics_of(self, task: TaskParams) -> tuple[str, ...]:
-        """Of the whole corpus, by sacrebleu."""
-        return ("bleu", "chrf")
-
     def read(self, values: Mapping[str, Any], task: TaskParams) -> Example:
         """Source and translation."""
         label = str(read_label(values, task) or "").strip()

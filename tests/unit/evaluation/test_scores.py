@@ -10,8 +10,13 @@ import sklearn.metrics as reference
 from bertops import metrics
 from bertops.evaluation.answers import Answers, as_values
 from bertops.evaluation.bootstrap import MULTINOMIAL_LIMIT, interval, resampled_sums
-from bertops.evaluation.scores.classification import ECE, F1
-from bertops.evaluation.scores.table import NoSuchScore, score_named, scores_for
+from bertops.evaluation.scores.base import Score
+from bertops.evaluation.scores.classification import ECE, F1, MANY_CLASSES, TWO_CLASSES
+from bertops.evaluation.scores.numbers import NUMBERS
+from bertops.evaluation.scores.spans import LABEL_SETS
+from bertops.evaluation.scores.table import BY_KIND, NoSuchScore, score_named, scores_for
+from bertops.evaluation.scores.texts import SEARCHES
+from bertops.finetuning.params import TaskParams
 from tests.unit.evaluation.conftest import Guess
 
 
@@ -140,3 +145,21 @@ def test_sums_of_drawn_documents_give_the_score_of_those_documents(kind: str) ->
         value = float(score.value(score.contributions(answers)[drawn].sum(axis=0)))
         again = said([gold[i] for i in drawn], [predicted[i] for i in drawn])
         assert value == pytest.approx(score.of(again)), score.name
+
+
+def test_the_evaluation_has_a_score_for_every_metric_of_a_task() -> None:
+    def metrics_of(kind: str, **more: Any) -> set[str]:
+        data = [{"path": "a.jsonl", "split": "by_hash"}]
+        return set(TaskParams(name="t", data=data, kind=kind, **more).metrics)
+
+    scores: list[tuple[set[str], tuple[Score, ...]]] = [
+        *((metrics_of(kind), known) for kind, known in BY_KIND.items()),
+        (metrics_of("embedding"), NUMBERS),
+        (metrics_of("embedding", columns={"label": None}), SEARCHES),
+        (metrics_of("classification", labels=["a", "b"]), TWO_CLASSES),
+        (metrics_of("classification", labels=["a", "b", "c"]), MANY_CLASSES),
+        (metrics_of("classification", labels=["a", "b"], multi_label=True), LABEL_SETS),
+    ]
+    for names, known in scores:
+        assert names <= {score.name for score in known}
+        assert names <= metrics.METRICS.keys()

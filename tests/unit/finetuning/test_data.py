@@ -1,5 +1,6 @@
 import csv
 import gzip
+from collections import defaultdict
 
 import pytest
 from pydantic import ValidationError
@@ -187,3 +188,123 @@ def test_where_takes_only_the_rows_with_that_value(task, project):
 def test_a_task_that_cannot_be_scored_is_refused(task, change):
     with pytest.raises(ValidationError):
         TaskParams(**(task.model_dump() | change))
+
+
+def declare(project, rows, **more):
+    """A task on one file whose rows are divided by hash."""
+    write_jsonl(project / "all.jsonl", rows)
+    return TaskParams(name="t", data=[{"path": "all.jsonl", "split": "by_hash"}], **more)
+
+
+def split_by(project, column):
+    """From what stands in a column to the splits that have it."""
+    found = defaultdict(set)
+    for name in split_names(project / "out"):
+        for row in read_split(project / "out", name):
+            found[row[column]].add(name)
+    return found
+
+
+def asked(passage, number, answers):
+    """A question over a passage."""
+    return {"context": f"passage {passage}", "question": f"what {number}?", "answers": answers}
+
+
+ASKED = {"text": "context", "text_b": "question", "label": "answers"}
+
+
+def test_questions_over_one_passage_stay_in_one_split(project):
+    answer = [{"text": "passage", "answer_start": 0}]
+    rows = [asked(passage, n, answer) for passage in range(40) for n in range(5)]
+    prepare(declare(project, rows, kind="answering", columns=ASKED), project)
+    found = split_by(project, "text")
+    assert all(len(splits) == 1 for splits in found.values())
+    assert {name for splits in found.values() for name in splits} == {"train", "validation", "test"}
+    for passage, (name,) in found.items():
+        assert split_of(document_id(passage), SPLIT) == name  # as the corpus divides it
+    ids = [row["document_id"] for n in split_names(project / "out")
+           for row in read_split(project / "out", n)]  # fmt: skip
+    assert len(set(ids)) == 200  # each question is a document of its own
+    assert "group" not in read_split(project / "out", "test")[0]
+
+
+@pytest.mark.parametrize(("columns", "together"), [({}, "text"), ({"group": "b"}, "text_b")])
+def test_pairs_that_share_a_text_stay_in_one_split(project, columns, together):
+    rows = [{"a": f"a {n % 40}", "b": f"b {n % 30}", "label": str(n % 2)} for n in range(120)]
+    columns = {"text": "a", "text_b": "b"} | columns
+    prepare(declare(project, rows, labels=["0", "1"], columns=columns), project)
+    assert all(len(splits) == 1 for splits in split_by(project, together).values())
+
+
+def test_a_validation_split_is_carved_by_group(task, project):
+    rows = [review(n) | {"author": f"author {n // 4}"} for n in range(48)]
+    write_jsonl(project / "train.jsonl", rows)
+    values = task.model_dump()
+    values["data"] = [file for file in values["data"] if file["split"] != "validation"]
+    values["columns"]["group"] = "author"
+    write_jsonl(project / "test.jsonl", [review(n) | {"author": "x"} for n in range(48, 60)])
+    prepare(TaskParams(**values), project)
+    authors = {row["text"]: row["author"] for row in rows}
+    sides = [{authors[row["text"]] for row in read_split(project / "out", name)}
+             for name in ("train", "validation")]  # fmt: skip
+    assert sides[1]
+    assert not sides[0] & sides[1]
+
+
+def test_a_group_that_is_no_column_is_told(task, project):
+    values = task.model_dump()
+    values["columns"]["group"] = "author"
+    with pytest.raises(TaskDataInvalid, match="'author' is not among text, label"):
+        prepare(TaskParams(**values), project)
+
+
+def test_answers_in_the_shape_of_hugging_face_are_read(project):
+    answers = {"text": ["passage", "1"], "answer_start": [0, 8]}
+    rows = [asked(1, n, answers) for n in range(3)]
+    rows += [asked(n, n, {"text": [], "answer_start": []}) for n in range(60)]
+    more = {"kind": "answering", "unanswerable": True}
+    prepare(declare(project, rows, columns=ASKED, **more), project)
+    (found,) = {str(row["label"]) for name in split_names(project / "out")
+                for row in read_split(project / "out", name) if row["label"]}  # fmt: skip
+    assert found == str([{"text": "passage", "start": 0}, {"text": "1", "start": 8}])
+
+
+@pytest.mark.parametrize(
+    "answers", ["passage", ["passage"], 5, {"text": ["passage"]}, {"text": "a", "answer_start": 1}]
+)
+def test_answers_of_any_other_shape_are_told(project, answers):
+    rows = [asked(n, n, answers) for n in range(60)]
+    with pytest.raises(TaskDataInvalid, match="unknown answers"):
+        prepare(declare(project, rows, kind="answering", columns=ASKED), project)
+
+
+NUMBERED = {"0": "O", "1": "B-LOC", "2": "B-PER"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "tags"),
+    [(["PER", "LOC"], [1, 0]), (["PER", "LOC"], ["B-PER", "O"]), (NUMBERED, [2, 0])],
+)
+def test_tags_are_read_by_name_by_number_or_as_mapped(project, labels, tags):
+    rows = [{"tokens": ["Ada", f"wrote{n}"], "ner_tags": tags} for n in range(60)]
+    columns = {"text": "tokens", "label": "ner_tags"}
+    prepare(declare(project, rows, kind="tagging", labels=labels, columns=columns), project)
+    assert {str(row["label"]) for row in read_split(project / "out", "test")} == {
+        str(["B-PER", "O"])
+    }
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ({"tokens": ["Ada"], "ner_tags": [7]}, "7 is not among"),
+        ({"tokens": ["Ada"], "ner_tags": [[0]]}, "is not among"),
+        ({"tokens": ["Ada"], "ner_tags": 0}, "no list"),
+        ({"tokens": "Ada", "ner_tags": [0]}, "no words in column 'tokens'"),
+    ],
+)
+def test_tags_and_words_of_any_other_shape_are_told(project, row, told):
+    columns = {"text": "tokens", "label": "ner_tags"}
+    task = declare(project, [row] * 9, kind="tagging", labels=["PER"], columns=columns)
+    with pytest.raises(TaskDataInvalid, match=told):
+        prepare(task, project)

@@ -1,5 +1,6 @@
 """Every kind of task: trained, scored and asked on a slice of real data; gold round trips."""
 
+import json
 import re
 from types import SimpleNamespace
 
@@ -71,6 +72,8 @@ def test_a_task_of_every_kind_trains_scores_and_answers(name, declared, tmp_path
     said = CliRunner().invoke(app, [command, "-m", str(tmp_path / "model"), *asked])
     assert said.exit_code == 0, said.output
     assert said.stdout.strip()
+    if "--json" in asked:
+        assert len(json.loads(said.stdout)) == 1
 
 
 class Oracle(torch.nn.Module):

@@ -1,12 +1,17 @@
 import pytest
+from sentence_transformers import SentenceTransformer
+from transformers import AutoModel
 
 from bertops.document import SplitParams
 from bertops.errors import UsageError
 from bertops.finetuning import attempt as attempt_module
+from bertops.finetuning import bench as bench_module
 from bertops.finetuning.data import prepare_task, read_split
+from bertops.finetuning.kinds.embedding import Embedding
 from bertops.finetuning.params import FinetuningParams
 from bertops.finetuning.predictions import read_predictions
 from bertops.finetuning.run import FinetuningFailed, finetune_task
+from bertops.finetuning.trainer import hf_trainer
 from bertops.inference.load import load
 from bertops.inference.readers import predict
 from bertops.storage import hash_tree
@@ -133,3 +138,30 @@ def test_a_task_longer_than_the_encoder_is_refused(task, project, encoder):
             project / "w",
             FinetuningParams(),
         )
+
+
+def test_a_batch_stays_on_one_gpu_where_there_are_several(monkeypatch, tmp_path, encoder):
+    """HF Trainer would make 8 × 32 rows of it, warmed up for 32."""
+    arguments = {"output_dir": str(tmp_path), "per_device_train_batch_size": 32, "report_to": []}
+    rows = [{"first": "a", "second": "b", "label": 1.0}]
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 8)
+    for make, model in (
+        (hf_trainer, AutoModel.from_pretrained(encoder)),
+        (Embedding().make_trainer, SentenceTransformer(str(encoder), device="cpu")),
+    ):
+        trainer = make(model, rows, arguments, 0, None)
+        assert trainer.args.train_batch_size == 32
+        assert trainer.args.n_gpu == 1
+
+
+def test_attempts_are_kept_for_the_code_that_made_them(task, project, encoder, monkeypatch):
+    prepare_task(task, SplitParams(), project / "data", project)
+    inputs = (task, project / "data", str(encoder), FinetuningParams())
+    before = bench_module.key_of(*inputs)
+    assert before == bench_module.key_of(*inputs)
+    (project / "mended.py").write_text("better = True")
+    monkeypatch.setattr(bench_module, "CODE", (*bench_module.CODE, project))
+    assert bench_module.key_of(*inputs) != before
+    monkeypatch.undo()
+    monkeypatch.setattr("torch.__version__", "99.0")
+    assert bench_module.key_of(*inputs) != before

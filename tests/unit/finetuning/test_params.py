@@ -1,0 +1,57 @@
+import pytest
+from pydantic import ValidationError
+
+from bertops.finetuning.params import TaskParams
+
+FIRST = {
+    "regression": "pearson",
+    "tagging": "entity_f1",
+    "answering": "exact_match",
+    "summarization": "rouge1",
+    "translation": "bleu",
+    "embedding": "spearman",
+}
+
+
+def declare(kind, **more):
+    data = [{"path": "all.jsonl", "split": "by_hash"}]
+    return TaskParams(name="t", data=data, kind=kind, **more)
+
+
+@pytest.mark.parametrize("kind", FIRST)
+def test_a_task_without_a_metric_is_judged_by_the_first_of_its_kind(kind):
+    assert declare(kind).metric == FIRST[kind]
+
+
+def test_search_and_classification_have_first_metrics_by_their_labels():
+    assert declare("embedding", columns={"label": None}).metric == "mrr"
+    assert declare("classification", labels=["a", "b"]).metric == "accuracy"
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "told"),
+    [
+        ("classification", {"labels": ["a", "b"], "metric": "acuracy"}, "mean 'accuracy'"),
+        ("classification", {"labels": ["a", "b", "c"], "metric": "f1"}, "f1_macro"),
+        ("classification", {"labels": ["a", "b"], "metric": "f1_micro"}, "f1_macro"),
+        ("regression", {"metric": "accuracy"}, "must be one of pearson, spearman"),
+        ("embedding", {"columns": {"label": None}, "metric": "spearman"}, "must be one of mrr"),
+    ],
+)
+def test_a_metric_that_the_kind_has_not_is_refused(kind, more, told):
+    with pytest.raises(ValidationError, match=told) as error:
+        declare(kind, **more)
+    assert error.value.errors()[0]["loc"] == ("metric",)
+
+
+def test_a_wrong_kind_is_told_alone():
+    with pytest.raises(ValidationError) as error:
+        declare("clasification")
+    assert [found["loc"] for found in error.value.errors()] == [("kind",)]
+
+
+def test_tags_may_be_mapped_from_any_order():
+    numbers = {"0": "O", "1": "B-PER", "2": "B-LOC", "3": "I-PER", "4": "I-LOC"}
+    names = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
+    assert declare("tagging", labels=numbers).label_names == names
+    assert declare("tagging", labels=["PER", "LOC"]).label_names == names
