@@ -20,6 +20,7 @@ def tune(
     json: JsonFlag = False,
 ) -> None:
     """Search for good learning rates, epochs and batches; print YAML to paste."""
+    from bertops.asking import from_registry
     from bertops.finetuning.tune import tune_task
     from bertops.params import load
     from bertops.paths import Paths
@@ -29,10 +30,11 @@ def tune(
         params.task(task),
         paths.task_data(task),
         paths.encoder,
-        paths.state / "tune" / f"{task}.db",
+        paths.state / "tune",
         params.finetuning,
         trials,
         lambda number: _nested_run(context.obj, task, number),
+        lambda address: from_registry(address, context.obj),
     )
     if json:
         print_json(report)

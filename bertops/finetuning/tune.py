@@ -10,7 +10,7 @@ from typing import Any
 from bertops.errors import BertopsError
 from bertops.extras import require
 from bertops.finetuning.attempt import finite_score
-from bertops.finetuning.bench import Bench, open_bench
+from bertops.finetuning.bench import Bench, key_of, open_bench
 from bertops.finetuning.params import FinetuningParams, TaskParams
 from bertops.finetuning.trainer import RunDiverged, train
 from bertops.inference.load import Resolver
@@ -20,6 +20,8 @@ from bertops.tracker import NullTracker, Tracker
 
 SEARCHED_SPLITS = ("train", "validation")
 """The test split is not even read."""
+SEARCHED_VALUES = {"learning_rates", "epochs", "batch_rows", "warmup_share", "weight_decay"}
+"""What every trial draws anew, whatever params.yaml says."""
 TrialTracker = Callable[[int], contextlib.AbstractContextManager[Tracker]]
 """From the number of a trial to its tracker; tracking/ gives nested runs."""
 
@@ -66,7 +68,7 @@ def tune_task(
     task: TaskParams,
     data: Path,
     encoder: Path,
-    study: Path,
+    studies: Path,
     params: FinetuningParams,
     trials: int,
     tracker: TrialTracker | None = None,
@@ -75,11 +77,13 @@ def tune_task(
     """Run trials until the study has `trials` of them, and report the best.
 
     A trial is one run at the first seed. It is pruned when, after an epoch, it is below the median
-    of the earlier trials. A killed search goes on where it was: the study is an SQLite file.
+    of the earlier trials. A killed search goes on where it was: the study is an SQLite file, and a
+    new one where anything has changed that decides what a trial gives.
 
     Args:
-        study: the file; one for each task.
+        studies: folder of the files.
         tracker: gives each trial a tracker; none by default.
+        resolve: from `models:/name@alias` in `init_from` to a directory.
 
     Raises:
         NothingTuned: no trial came to an end.
@@ -88,18 +92,19 @@ def tune_task(
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study.parent.mkdir(parents=True, exist_ok=True)
+    studies.mkdir(parents=True, exist_ok=True)
     params = params.for_task(task)
     start = locate(task.init_from or str(encoder), resolve)
     bench = open_bench(task, data, start, params, SEARCHED_SPLITS)
     found = optuna.create_study(
         study_name=task.name,
-        storage=f"sqlite:///{study}",
+        storage=f"sqlite:///{studies / _key(task, data, start, params)}.db",
         load_if_exists=True,
         direction="maximize",
-        sampler=optuna.samplers.TPESampler(seed=params.seeds[0]),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=4),
     )
+    # With the seed alone, a search that goes on would draw its first trials once more.
+    found.sampler = optuna.samplers.TPESampler(seed=params.seeds[0] + len(found.trials))
     open_tracker = tracker or (lambda number: contextlib.nullcontext(NullTracker()))
     left = max(0, trials - len(_ended(found)))
     with progress(what=f"tuning {task.name}", total=left, unit="trial") as bar:
@@ -110,6 +115,13 @@ def tune_task(
             callbacks=[lambda *_: bar.update(1)],
         )
     return _report(task, found)
+
+
+def _key(task: TaskParams, data: Path, encoder: str, params: FinetuningParams) -> str:
+    """Name of a study: pasting what it found into params.yaml does not begin another."""
+    any_values = FinetuningParams().model_dump(include=SEARCHED_VALUES)
+    task = task.model_copy(update={"overrides": {}})
+    return key_of(task, data, encoder, params.model_copy(update=any_values))
 
 
 def _ended(study: Any) -> list[Any]:

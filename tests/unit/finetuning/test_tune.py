@@ -14,9 +14,9 @@ from bertops.tracker import MemoryTracker
 def tune(task, project, encoder, quick):
     prepare_task(task, SplitParams(), project / "data", project)
 
-    def run(trials, **more):
-        study = project / "study.db"
-        return tune_task(task, project / "data", encoder, study, quick, trials, **more)
+    def run(trials, task=task, **more):
+        data, studies = project / "data", project / "studies"
+        return tune_task(task, data, encoder, studies, quick, trials, **more)
 
     return run
 
@@ -41,11 +41,30 @@ def test_a_search_goes_on_where_it_was_and_gives_values_to_paste(tune, task):
     assert report.finished + report.pruned == 3
     assert [number for number, _ in trackers] == [0, 1, 2]
     assert all(one.params and one.metrics for _, one in trackers)
+    assert len({str(one.params) for _, one in trackers}) == 3  # none was drawn twice
     pasted = TaskParams(**task.model_dump() | {"overrides": report.overrides})
     assert FinetuningParams().for_task(pasted).epochs == 1
     assert report.to_yaml().startswith("    overrides: {learning_rates: [")
+    assert tune(3, pasted) == report  # of the same study
 
 
 def test_a_search_works_without_a_test_split(tune, project):
     (project / "data/test.parquet").unlink()
     assert tune(1).finished == 1
+
+
+def test_a_changed_task_begins_a_study_of_its_own(tune, task):
+    assert tune(2).finished == 2
+    assert tune(1, task.model_copy(update={"max_length": 16})).finished == 1
+
+
+def test_a_search_starts_from_an_encoder_of_the_registry(tune, task, encoder):
+    asked = []
+
+    def resolve(address):
+        asked.append(address)
+        return encoder
+
+    from_registry = task.model_copy(update={"init_from": "models:/encoder@champion"})
+    assert tune(1, from_registry, resolve=resolve).finished == 1
+    assert asked == ["models:/encoder@champion"]
