@@ -9,12 +9,21 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import IO, BinaryIO
+from typing import IO, BinaryIO, Self
 
 from bertops.corpus.encoding import ByteStream
 from bertops.corpus.opening import Caps, Damaged, chunks
 
 ARCHIVES = (".zip", ".tar", ".tgz")
+UNREADABLE = (  # what the two modules raise for bytes that are no archive
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    NotImplementedError,
+    EOFError,
+    OSError,
+    ValueError,
+    OverflowError,
+)
 
 
 @dataclass(frozen=True)
@@ -49,24 +58,43 @@ def _zip_entries(file: BinaryIO) -> Iterator[Entry]:
                     continue
                 is_link = (info.external_attr >> 16) & 0o170000 == 0o120000
                 error = _refusal(info.filename, plain=not is_link)
-                if error or info.flag_bits & 1:
-                    yield Entry(info.filename, None, error or "the entry is encrypted")
-                    continue
-                with archive.open(info) as entry:
-                    yield Entry(info.filename, entry, None, info.compress_size)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError) as error:
+                yield Entry(info.filename, None, error) if error else _opened(archive, info)
+    except UNREADABLE as error:
         raise Damaged(f"no readable zip: {error}") from error
+
+
+def _opened(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Entry:
+    if info.flag_bits & 1:
+        return Entry(info.filename, None, "the entry is encrypted")
+    try:
+        return Entry(info.filename, archive.open(info), None, info.compress_size)
+    except UNREADABLE as error:
+        return Entry(info.filename, None, f"no readable entry: {error}")
+
+
+class _Header(tarfile.TarInfo):
+    """A header of a tar. The module takes one that is damaged or cut off for the end; here it is
+    an error, for there is a mark at the end of a whole archive."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
+        try:
+            return super().fromtarfile(archive)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]  # the mark
+            raise
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(str(error)) from error
 
 
 def _tar_entries(stream: ByteStream) -> Iterator[Entry]:
     try:
-        with tarfile.open(fileobj=stream, mode="r|") as archive:
+        with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header) as archive:
             for info in archive:
                 if info.isdir():
                     continue
                 error = _refusal(info.name, plain=info.isreg())
                 yield Entry(info.name, None if error else archive.extractfile(info), error)
-    except tarfile.TarError as error:
+    except UNREADABLE as error:
         raise Damaged(f"no readable tar: {error}") from error
 
 

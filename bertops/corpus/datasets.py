@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from bertops.corpus.errors import SourceMissing
 from bertops.corpus.params import SourceParams
@@ -12,16 +12,18 @@ BATCH_ROWS = 1_000
 SAVED_MARK = "dataset_info.json"
 
 
-def read_parquet(path: Path, name: str, source: SourceParams) -> Iterator[Record | Fault]:
+def read_parquet(
+    file: Path | IO[bytes], name: str, source: SourceParams
+) -> Iterator[Record | Fault]:
     """Rows of a Parquet file, only the columns that the source asks for."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     row = 0
     try:
-        with pq.ParquetFile(path) as file:
-            check_columns(name, file.schema_arrow.names, source)
-            for batch in file.iter_batches(BATCH_ROWS, columns=wanted_columns(source)):
+        with pq.ParquetFile(file) as table:
+            check_columns(name, table.schema_arrow.names, source)
+            for batch in table.iter_batches(BATCH_ROWS, columns=wanted_columns(source)):
                 for columns in batch.to_pylist():
                     yield Record(row, columns)
                     row += 1
@@ -29,10 +31,11 @@ def read_parquet(path: Path, name: str, source: SourceParams) -> Iterator[Record
         yield Fault(row, f"the rest of the file is not readable: {error}")
 
 
-def read_hub(source: SourceParams, name: str, root: Path) -> Iterator[Record]:
+def read_hub(source: SourceParams, name: str, root: Path) -> Iterator[Record | Fault]:
     """Rows of a dataset: a folder that `save_to_disk` wrote, a folder of files, or the hub's.
 
-    Streamed, so that a dataset larger than the disk can be read.
+    Streamed, so that a dataset larger than the disk can be read. What breaks in the middle is
+    reported, and what came before it is good.
     """
     import datasets
 
@@ -43,7 +46,13 @@ def read_hub(source: SourceParams, name: str, root: Path) -> Iterator[Record]:
     else:
         table = _load(source, str(folder) if folder.is_dir() else name)
     check_columns(name, list(table.column_names or wanted_columns(source)), source)
-    yield from (Record(row, dict(columns)) for row, columns in enumerate(table))
+    row = 0
+    try:
+        for columns in table:
+            yield Record(row, dict(columns))
+            row += 1
+    except Exception as error:  # datasets raises whatever its parts raise
+        yield Fault(row, f"the rest of the dataset is not readable: {error}")
 
 
 def _load(source: SourceParams, name: str) -> Any:

@@ -6,6 +6,7 @@ file costs its line and does not turn the whole file into a legacy encoding.
 
 import codecs
 import io
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -18,6 +19,9 @@ BOMS = (  # the longer ones first: UTF-32-LE begins like UTF-16-LE
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+WIDE = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
+WIDE_SAMPLE_BYTES = 4096
+READABLE_SHARE = 0.9
 HEAD_BYTES = 64 * 1024
 MANY_LINES = 10
 
@@ -58,9 +62,8 @@ class ByteStream(io.RawIOBase):
 def detect_encoding(head: bytes) -> str:
     """Name of the encoding of a file that begins with `head`.
 
-    Byte-order marks decide first, then NULs at even or odd places (UTF-16 without a mark), then
-    UTF-8 when it is that with few exceptions, then the statistics of charset-normalizer among
-    the legacy encodings.
+    Byte-order marks decide first. Where there are NULs, UTF-16 and UTF-32 are tried. Then it is
+    UTF-8 when it is that with few exceptions, else what the statistics of charset-normalizer say.
     """
     for mark, name in BOMS:
         if head.startswith(mark):
@@ -72,17 +75,23 @@ def detect_encoding(head: bytes) -> str:
 
 
 def _wide_encoding(head: bytes) -> str | None:
-    """UTF-16 or UTF-32 without a mark: text of few scripts leaves NULs at fixed places."""
-    sample = head[: len(head) // 4 * 4][:4096]
-    if len(sample) < 8:
-        return None
-    shape = "".join("0" if sample[i::4].count(0) > len(sample) / 8 else "x" for i in range(4))
-    return {
-        "x000": "utf-32-le",
-        "000x": "utf-32-be",
-        "x0x0": "utf-16-le",
-        "0x0x": "utf-16-be",
-    }.get(shape)
+    """UTF-16 or UTF-32 without a mark: their spaces and line ends have NULs in them.
+
+    Of the encodings in which nearly all is readable the one with most ASCII is taken: every script
+    uses its spaces and line ends, and bytes that are swapped give letters of others.
+    """
+    sample = head[: len(head) // 4 * 4][:WIDE_SAMPLE_BYTES]
+    if 0 not in sample or _is_readable(sample.decode("utf-8", "replace")):
+        return None  # a NUL in text of another encoding
+    texts = {name: sample.decode(name, "replace") for name in WIDE}
+    found = [name for name in WIDE if _is_readable(texts[name])]
+    return max(found, key=lambda name: sum(c < "\x7f" for c in texts[name]), default=None)
+
+
+def _is_readable(text: str) -> bool:
+    """Whether nearly all characters are letters, digits, marks or white space."""
+    good = sum(c in " \t\r\n" or unicodedata.category(c)[0] in "LMNPS" for c in text)
+    return good - text.count("\ufffd") > READABLE_SHARE * len(text)
 
 
 def _is_utf8(head: bytes) -> bool:
@@ -103,7 +112,7 @@ def _legacy_encoding(head: bytes) -> str | None:
     from charset_normalizer import from_bytes
 
     best = from_bytes(head).best()
-    return best.encoding if best else None
+    return codecs.lookup(best.encoding).name if best else None
 
 
 def open_text(chunks: Iterator[bytes]) -> tuple[io.BufferedReader, str]:
@@ -164,5 +173,5 @@ def _decode(number: int, raw: bytes, encoding: str) -> Line:
     try:
         return Line(number, raw.decode(encoding))
     except UnicodeDecodeError as error:
-        reason = f"byte {error.start} of the line is not {encoding}: {error.reason}"
+        reason = f"the line is not {encoding}: {error.reason} at byte {error.start}"
         return Line(number, raw.decode(encoding, errors="replace"), reason)

@@ -30,4 +30,4 @@ BYTE_READERS: dict[str, Reader] = {
 TABLE = ".parquet"
 
 SUFFIXES = (*TEXT_READERS, *BYTE_READERS, *ARCHIVES, TABLE)
-"""Everything that can be read; all but zip and Parquet also compressed."""
+"""Everything that can be read; all but zip also compressed."""

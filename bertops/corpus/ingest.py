@@ -1,8 +1,9 @@
 """One source → raw documents and a quarantine: nothing that was read is lost silently."""
 
+import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,14 @@ from bertops.corpus.errors import SourceEmpty
 from bertops.corpus.params import Scalar, SourceParams
 from bertops.corpus.readers import EXCERPT_CHARACTERS, Fault, Record
 from bertops.corpus.sources import Item, read_source
-from bertops.corpus.tables import QUARANTINE, RAW, ROW_GROUP, write_parts, write_single
+from bertops.corpus.tables import QUARANTINE, RAW, ROW_GROUP, PartWriter, write_single
 from bertops.document import Split, SplitParams, document_id, split_of
 from bertops.progress import progress
 from bertops.storage import write_whole
 
 SHARD_DOCUMENTS = 5_000
 SHARD_BYTES = 16_000_000  # a worker holds a shard, its words and their hashes in 0.5 GB
+SHARD_FILL = 0.5  # of both, on average: a fuller shard would more often end at the limit
 SAMPLING = SplitParams(validation=0, test=0, salt="sample")
 
 
@@ -53,6 +55,7 @@ class IngestReport:
 class _Counts:
     read: Counter[str] = field(default_factory=Counter)
     kept: Counter[str] = field(default_factory=Counter)
+    all_kept: int = 0
     filtered: Counter[str] = field(default_factory=Counter)
     quarantined: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
@@ -75,8 +78,7 @@ def ingest(source: SourceParams, target: Path, quarantine: Path, root: Path) -> 
     faults: list[dict[str, Any]] = []
     with write_whole(target) as raw_partial, write_whole(quarantine) as quarantine_partial:
         rows = _documents(source, root, counts, faults)
-        kept = write_parts(_tables(rows), raw_partial, RAW, SHARD_DOCUMENTS, SHARD_BYTES)
-        if not kept:
+        if not write_raw(rows, raw_partial):
             raise SourceEmpty(
                 source.name,
                 source.path or str(source.hub),
@@ -108,9 +110,10 @@ def _documents(
             counts.filtered[item.file] += 1
         else:
             counts.kept[item.file] += 1
+            counts.all_kept += 1
             counts.bytes += len(found["text"].encode())
             yield found
-        if counts.kept.total() == source.max_documents:
+        if counts.all_kept == source.max_documents:
             return
 
 
@@ -125,6 +128,9 @@ def _check(item: Item, source: SourceParams) -> dict[str, Any] | Fault | None:
     if not isinstance(text, str):
         kind = "missing" if text is None else f"a {type(text).__name__}, expected text"
         return Fault(found.row, f"{source.text_column!r} is {kind}", _excerpt(found.columns))
+    if len(storable(text).encode()) > source.max_document_bytes:
+        error = f"the document is longer than {source.max_document_bytes:,} bytes"
+        return Fault(found.row, error, text[:EXCERPT_CHARACTERS])
     identity = document_id(text)
     if source.weight < 1 and not _sampled(identity, source.weight):
         return None
@@ -188,14 +194,31 @@ def _fault_row(source: SourceParams, file: str, fault: Fault) -> dict[str, Any]:
     }
 
 
-def _tables(rows: Iterator[dict[str, Any]]) -> Iterator[pl.DataFrame]:
-    waiting: list[dict[str, Any]] = []
-    for row in rows:
-        waiting.append(row)
-        if len(waiting) == ROW_GROUP:
-            yield pl.DataFrame(waiting, RAW)
-            waiting = []
-    yield pl.DataFrame(waiting, RAW)
+def write_raw(rows: Iterable[dict[str, Any]], target: Path) -> int:
+    """Write rows of table RAW as parts; returns how many rows.
+
+    Where a part ends is drawn by lot for each row, by a hash of it. So a file that is added to a
+    source changes the parts that it falls into and leaves the others, which need no work again.
+    """
+    with PartWriter(target, RAW, SHARD_DOCUMENTS, SHARD_BYTES) as writer:
+        waiting: list[dict[str, Any]] = []
+        for row in rows:
+            waiting.append(row)
+            ends = _ends_part(row)
+            if ends or len(waiting) == ROW_GROUP:
+                writer.write(pl.DataFrame(waiting, RAW))
+                waiting = []
+            if ends:
+                writer.end_part()
+        writer.write(pl.DataFrame(waiting, RAW))
+    return writer.written
+
+
+def _ends_part(row: dict[str, Any]) -> bool:
+    """Whether a part ends with this row: the larger its text, the more likely."""
+    name = f"{row['file']}:{row['row']}:{row['doc_id']}"
+    lot = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest()) / 2**64
+    return lot * SHARD_FILL < max(1 / SHARD_DOCUMENTS, len(row["text"].encode()) / SHARD_BYTES)
 
 
 def _report(source: SourceParams, counts: _Counts) -> IngestReport:
@@ -206,7 +229,7 @@ def _report(source: SourceParams, counts: _Counts) -> IngestReport:
     return IngestReport(
         source=source.name,
         read=counts.read.total(),
-        kept=counts.kept.total(),
+        kept=counts.all_kept,
         filtered=counts.filtered.total(),
         quarantined=counts.quarantined.total(),
         bytes=counts.bytes,

@@ -6,6 +6,8 @@ Every file is an untrusted one: decompression stops at a number of bytes and at 
 import bz2
 import gzip
 import lzma
+import tarfile
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -91,6 +93,8 @@ def _read(source: IO[bytes]) -> bytes:
         OSError,
         ValueError,
         lzma.LZMAError,
+        tarfile.TarError,
+        zipfile.BadZipFile,
         zlib.error,
         zstandard.ZstdError,
     ) as error:

@@ -143,7 +143,7 @@ def _read_delimited(file: Text, source: SourceParams, comma: str) -> Iterator[Re
 def _delimited_row(number: int, header: list[str], row: list[str]) -> Record | Fault:
     excerpt = " | ".join(row)[:EXCERPT_CHARACTERS]
     if len(row) != len(header):
-        return Fault(number, f"{len(row)} columns, expected {len(header)}", excerpt)
+        return Fault(number, f"wrong columns: {len(row)}, expected {len(header)}", excerpt)
     if any(_ESCAPED.search(value) for value in row):
         return Fault(number, "bytes that the encoding of the file does not have", excerpt)
     return Record(number, dict(zip(header, row, strict=True)))

@@ -1,9 +1,10 @@
 """Sources → records: which files a source is, and every row of them in a stable order."""
 
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from bertops.corpus.archives import ARCHIVES, Entry, entries
 from bertops.corpus.datasets import read_hub, read_parquet
@@ -42,7 +43,13 @@ def read_source(source: SourceParams, root: Path) -> Iterator[Item]:
 
 def label(file: Path, root: Path) -> str:
     """How a file is named in every table: relative to the project where it lies inside."""
-    return file.relative_to(root).as_posix() if file.is_relative_to(root) else file.as_posix()
+    place = file.relative_to(root) if file.is_relative_to(root) else file
+    return printable(place.as_posix())
+
+
+def printable(name: str) -> str:
+    """`name` with the bytes that are no UTF-8, which a name may have, as `\\xe9`."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def find_files(source: SourceParams, root: Path) -> list[Path]:
@@ -81,18 +88,29 @@ def _read_remote(source: SourceParams) -> Iterator[Item]:
     import fsspec
 
     assert source.path is not None
-    files = fsspec.open_files(source.path, mode="rb")
+    system, place = fsspec.url_to_fs(source.path)
+    files = _find_remote(system, place)
     if not files:
         raise SourceMissing(source.name, source.path)
-    for opened in sorted(files, key=lambda file: file.path):
-        with opened as file:
-            yield from read_stream(file, opened.path, source)
+    for path in files:
+        with system.open(path, "rb") as file:
+            yield from read_stream(file, printable(path), source)
+
+
+def _find_remote(system: Any, place: str) -> list[str]:
+    """As `find_files`: a file, all readable ones of a folder, or a glob; sorted by name."""
+    if "*" in place:
+        found = system.glob(place, detail=True)
+        return sorted(path for path, about in found.items() if about["type"] == "file")
+    if system.isfile(place):
+        return [place]
+    return sorted(path for path in system.find(place) if _known(path.rpartition("/")[2]))
 
 
 def read_file(path: Path, name: str, source: SourceParams) -> Iterator[Item]:
     """Every record of one file; a file that changes while it is read is reported as such."""
     before = path.stat()
-    if split_suffix(path.name)[0] == TABLE:
+    if split_suffix(path.name) == (TABLE, ""):
         yield from (Item(name, found) for found in read_parquet(path, name, source))
     else:
         with path.open("rb") as file:
@@ -111,7 +129,9 @@ def read_stream(file: BinaryIO, name: str, source: SourceParams) -> Iterator[Ite
     suffix, compression = split_suffix(name)
     if suffix in ARCHIVES:
         yield from _read_archive(file, name, suffix, compression, source)
-    elif suffix in TEXT_READERS or suffix in BYTE_READERS:
+    elif (suffix, compression) == (TABLE, ""):
+        yield from (Item(name, found) for found in read_parquet(file, name, source))
+    elif suffix in SUFFIXES:
         yield from _read_one(file, name, source)
     else:
         raise FormatUnknown(source.name, name, SUFFIXES)
@@ -122,7 +142,7 @@ def _read_archive(
 ) -> Iterator[Item]:
     try:
         for entry in entries(file, suffix, compression, _caps(source)):
-            yield from _read_entry(entry, f"{name}!{entry.name}", source)
+            yield from _read_entry(entry, f"{name}!{printable(entry.name)}", source)
     except Damaged as damage:
         yield Item(name, Fault(0, f"the rest of the archive is not readable: {damage}"))
 
@@ -132,9 +152,9 @@ def _read_entry(entry: Entry, name: str, source: SourceParams) -> Iterator[Item]
     suffix, _ = split_suffix(entry.name)
     if entry.file is None:
         yield Item(name, Fault(0, str(entry.error)))
-    elif suffix in ARCHIVES or suffix == TABLE:
+    elif suffix in ARCHIVES:
         yield Item(name, Fault(0, f"{suffix} inside an archive is not read: unpack it"))
-    elif suffix in TEXT_READERS or suffix in BYTE_READERS:
+    elif suffix in SUFFIXES:
         yield from _read_one(entry.file, name, source, entry.packed_bytes)
 
 
@@ -145,12 +165,8 @@ def _read_one(
     suffix, compression = split_suffix(name)
     damage: list[Damaged] = []
     unpacked = _until_damage(chunks(file, compression, _caps(source), packed_bytes), damage)
-    if suffix in BYTE_READERS:
-        reader, text = BYTE_READERS[suffix], Text(name, open_bytes(unpacked), "")
-    else:
-        reader, text = TEXT_READERS[suffix], Text(name, *open_text(unpacked))
     last: Record | Fault | None = None
-    for found in reader(text, source):
+    for found in _rows(unpacked, suffix, name, source):
         if last is not None:
             yield Item(name, last)
         last = found
@@ -159,6 +175,27 @@ def _read_one(
         last = Fault(row, f"the file is not readable from this row on: {damage[0]}")
     if last is not None:
         yield Item(name, last)
+
+
+def _rows(
+    unpacked: Iterator[bytes], suffix: str, name: str, source: SourceParams
+) -> Iterator[Record | Fault]:
+    if suffix == TABLE:
+        yield from _spooled(unpacked, name, source)
+    elif suffix in BYTE_READERS:
+        yield from BYTE_READERS[suffix](Text(name, open_bytes(unpacked), ""), source)
+    else:
+        yield from TEXT_READERS[suffix](Text(name, *open_text(unpacked)), source)
+
+
+def _spooled(
+    unpacked: Iterator[bytes], name: str, source: SourceParams
+) -> Iterator[Record | Fault]:
+    """Rows of a packed Parquet file, which says at its end where they are: unpacked to disk."""
+    with tempfile.TemporaryFile() as file:
+        file.writelines(unpacked)
+        file.seek(0)
+        yield from read_parquet(file, name, source)
 
 
 def _until_damage(unpacked: Iterator[bytes], damage: list[Damaged]) -> Iterator[bytes]:

@@ -127,18 +127,28 @@ class PartWriter:
         self._waiting = self._waiting.slice(ends[-1] if ends else 0)
         self.written += len(table)
 
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None and (len(self._waiting) or self._part is None):
+    def end_part(self) -> None:
+        """End the part that is being written; the next row begins another."""
+        if len(self._waiting):
             self._write_group(self._waiting)
+            self._waiting = self._schema.to_frame()
+        self._close_part()
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None and (len(self._waiting) or not self._parts):
+            self._write_group(self._waiting)
+        self._close_part()
+
+    def _close_part(self) -> None:
         if self._part is not None:
             self._part.close()
+        self._part = None
 
     def _write_group(self, group: pl.DataFrame) -> None:
         """Write a row group, into the next part if this one is full."""
-        full = self._rows >= self._max_documents or self._bytes >= self._max_bytes
-        if self._part is None or full:
-            if self._part is not None:
-                self._part.close()
+        if self._rows >= self._max_documents or self._bytes >= self._max_bytes:
+            self._close_part()
+        if self._part is None:
             path = self._directory / f"part-{self._parts:05d}.parquet"
             schema = _arrow(self._schema.to_frame()).schema
             self._part = pq.ParquetWriter(path, schema, compression="zstd")

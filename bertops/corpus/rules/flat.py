@@ -35,7 +35,7 @@ def _flat(table: pl.DataFrame, name: str) -> pl.DataFrame:
 
 
 def per_document(table: pl.DataFrame, documents: int, *measures: pl.Expr) -> pl.DataFrame:
-    """Aggregates of a flat table, one row for each document of the batch, 0 where it has none."""
+    """Aggregates of a flat table, a row for each document of the batch, null where it has none."""
     found = table.group_by("document").agg(*measures)
     every = pl.DataFrame({"document": pl.arange(0, documents, eager=True, dtype=pl.UInt32)})
     return every.join(found, on="document", how="left", maintain_order="left").drop("document")

@@ -1,5 +1,6 @@
 """Every format, read from a file made by hand."""
 
+import gzip
 import io
 import mailbox
 import tarfile
@@ -9,11 +10,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import zstandard
 
 from bertops.corpus.errors import ColumnMissing, FormatUnknown, SourceMissing
 from bertops.corpus.wiki import plain_text
 from tests.unit.corpus.conftest import Ingested, read_folder
-from tests.unit.corpus.test_hostile_input import zipped
+from tests.unit.corpus.test_hostile_input import tarred, zipped
 
 Read = Callable[..., Ingested]
 PAGE = """<html><head><title>Page</title></head><body><nav><a href="/">Home</a></nav><article>
@@ -185,6 +187,41 @@ def test_an_fsspec_address_is_read(tmp_path: Path) -> None:
     with fsspec.open("memory://texts/a.jsonl", "wb") as file:
         file.write(b'{"text": "far away"}\n')
     assert read_folder(tmp_path, path="memory://texts/*.jsonl").texts == ["far away"]
+
+
+def test_an_fsspec_folder_is_searched_and_its_parquet_read(tmp_path: Path) -> None:
+    import fsspec
+
+    files = fsspec.filesystem("memory")
+    for name, content in (
+        ("b/rows.parquet", parquet(["two"])),
+        ("a.txt", b"one"),
+        ("c.parquet.gz", gzip.compress(parquet(["three"]))),
+        ("README.md", b"about"),
+        ("picture.png", b"\x89PNG"),
+    ):
+        files.pipe(f"/folder/{name}", content)
+    assert read_folder(tmp_path, path="memory://folder").texts == ["one", "two", "three"]
+    assert read_folder(tmp_path, path="memory://folder/**/*.parquet").texts == ["two"]
+    assert read_folder(tmp_path, path="memory://folder/b/rows.parquet").texts == ["two"]
+    with pytest.raises(SourceMissing):
+        read_folder(tmp_path, path="memory://nowhere")
+    with pytest.raises(FormatUnknown):
+        read_folder(tmp_path, path="memory://folder/picture.png")
+
+
+def parquet(texts: list[str]) -> bytes:
+    buffer = io.BytesIO()
+    pl.DataFrame({"text": texts}).write_parquet(buffer)
+    return buffer.getvalue()
+
+
+def test_packed_parquet_is_read(read: Read) -> None:
+    read("a.zip", zipped({"in.parquet": parquet(["zip"])}))
+    read("b.tar", tarred({"in.parquet.zst": zstandard.compress(parquet(["tar"]))}))
+    found = read("c.parquet.gz", gzip.compress(parquet(["gz"])))
+    assert found.texts == ["zip", "tar", "gz"]
+    assert found.errors == []
 
 
 def test_a_sample_by_weight_grows_with_the_weight(read: Read) -> None:

@@ -6,17 +6,19 @@ import gzip
 import io
 import json
 import lzma
+import os
 import tarfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import polars as pl
 import pytest
 import zstandard
 
 from bertops.corpus.errors import SourceEmpty
 from bertops.corpus.params import SourceParams
-from bertops.corpus.sources import read_file
+from bertops.corpus.sources import read_file, read_source
 from tests.unit.corpus.conftest import Ingested, read_folder
 
 Read = Callable[..., Ingested]
@@ -28,7 +30,7 @@ LAST = b'{"text": "last"}\n'
 @pytest.mark.parametrize(
     ("line", "error"),
     [
-        (b'{"text": "caf\xe9"}', "byte 13 of the line is not utf-8"),
+        (b'{"text": "caf\xe9"}', "the line is not utf-8: invalid continuation byte at byte 13"),
         (b'{"text": 5}', "'text' is a int, expected text"),
         (b'{"text": ["a"]}', "'text' is a list, expected text"),
         (b'{"text": null}', "'text' is missing"),
@@ -85,6 +87,49 @@ def test_two_documents_with_one_user_id_are_both_kept(read: Read) -> None:
 def test_unicode_is_read_in_every_encoding(read: Read, encoding: str) -> None:
     lines = "".join(json.dumps({"text": t}, ensure_ascii=False) + "\n" for t in ("héllo", "wörld"))
     assert read("a.jsonl", lines.encode(encoding)).texts == ["héllo", "wörld"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It was the best of times, it was the worst of times.",
+        "Москва является столицей России и крупнейшим городом страны.",
+        "北京是中华人民共和国的首都,也是全国的政治中心和文化中心。一一得一。",
+        "東京は日本の首都であり、世界最大の都市の一つです。",
+        "서울은 대한민국의 수도이자 최대 도시이다.",
+        "नई दिल्ली भारत की राजधानी है और एक बड़ा शहर है।",
+        "القاهرة هي عاصمة جمهورية مصر العربية وأكبر مدنها.",
+        "Η Αθήνα είναι η πρωτεύουσα της Ελλάδας.",
+    ],
+)
+def test_every_script_is_read_in_wide_encodings_without_a_mark(
+    read: Read, encoding: str, text: str
+) -> None:
+    lines = [f"{number}. {text}" for number in range(40)]
+    found = read("a.txt", "\n".join(lines).encode(encoding), unit="line")
+    assert found.texts == lines
+    assert found.errors == []
+
+
+def test_chinese_in_utf16_without_a_single_line_end_is_read(read: Read) -> None:
+    text = "北京是中华人民共和国的首都，也是全国的政治中心和文化中心。" * 20
+    assert b"\0" not in text.encode("utf-16-le")
+    assert read("a.txt", text.encode("utf-16-le")).texts == [text]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("utf-8", "It was the best of times, it was the worst of times."),
+        ("utf-8", "Москва является столицей России и крупнейшим городом страны."),
+        ("utf-8", "北京是中华人民共和国的首都,也是全国的政治中心和文化中心。"),
+        ("cp1252", "Die Straße führt über die Brücke zum Fluß, und weiter geht es nicht."),
+    ],
+)
+def test_a_nul_makes_no_other_encoding_of_a_file(read: Read, encoding: str, text: str) -> None:
+    lines = [text, "\0", *[text] * 10]
+    assert read("a.txt", "\n".join(lines).encode(encoding), unit="line").texts == lines
 
 
 @pytest.mark.parametrize(
@@ -180,6 +225,16 @@ def zipped(entries: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
+def tarred(entries: dict[str, bytes], mode: str = "w") -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode) as archive:  # type: ignore[call-overload]
+        for name, content in entries.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
 def test_a_zip_bomb_stops_at_the_ratio(read: Read) -> None:
     packed = zipped({"good.jsonl": GOOD, "bomb.jsonl": b" " * 50_000_000, "z.jsonl": LAST})
     found = read("a.zip", packed)
@@ -190,9 +245,11 @@ def test_a_zip_bomb_stops_at_the_ratio(read: Read) -> None:
 @pytest.mark.parametrize(
     "name", ["../evil.txt", "/etc/evil.txt", "a/../../evil.txt", "C:/evil.txt"]
 )
-def test_an_entry_that_leaves_its_archive_is_refused(read: Read, name: str) -> None:
-    packed = zipped({name: b"evil", "good.txt": b"good"})
-    found = read("a.zip", packed)
+@pytest.mark.parametrize(("archive", "pack"), [("a.zip", zipped), ("a.tar", tarred)])
+def test_an_entry_that_leaves_its_archive_is_refused(
+    read: Read, archive: str, pack: Callable[[dict[str, bytes]], bytes], name: str
+) -> None:
+    found = read(archive, pack({name: b"evil", "good.txt": b"good"}))
     assert found.texts == ["good"]
     assert found.errors == ["the name of the entry leaves the archive"]
 
@@ -212,11 +269,122 @@ def test_links_in_a_tar_are_refused(read: Read) -> None:
     assert found.errors == ["the entry is a link or a device, not a file"]
 
 
+def test_links_in_a_zip_are_refused(read: Read) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        link = zipfile.ZipInfo("link.txt")
+        link.create_system, link.external_attr = 3, 0o120777 << 16
+        archive.writestr(link, "/etc/passwd")
+        archive.writestr("good.txt", "good")
+    found = read("a.zip", buffer.getvalue())
+    assert found.texts == ["good"]
+    assert found.errors == ["the entry is a link or a device, not a file"]
+
+
+def test_a_flipped_byte_in_a_zip_costs_that_entry(read: Read) -> None:
+    read("b.txt", b"good")
+    words = b"one two three four five six seven"
+    packed = zipped({"first.txt": words, "last.txt": words})
+    place = packed.index(b"first.txt") + len("first.txt") + 5
+    packed = packed[:place] + bytes([packed[place] ^ 1]) + packed[place + 1 :]
+    found = read("a.zip", packed)
+    assert found.raw["file"].to_list()[-2:] == ["in/a.zip!last.txt", "in/b.txt"]
+    assert "not readable from this row on" in found.errors[0]
+
+
+@pytest.mark.parametrize(("archive", "pack"), [("a.zip", zipped), ("a.tar", tarred)])
+def test_no_flipped_byte_of_an_archive_costs_the_file_beside_it(
+    tmp_path: Path, archive: str, pack: Callable[[dict[str, bytes]], bytes]
+) -> None:
+    packed = pack({"first.txt": b"one two three four", "last.txt": b"five six seven eight"})
+    (tmp_path / "z.txt").write_bytes(b"good")
+    source = SourceParams(name="s", path=".")
+    for place in range(0, min(len(packed), 1600), 7):
+        flipped = packed[:place] + bytes([packed[place] ^ 0xFF]) + packed[place + 1 :]
+        (tmp_path / archive).write_bytes(flipped)
+        assert list(read_source(source, tmp_path))[-1].file == "z.txt"
+
+
+@pytest.mark.parametrize("length", [512, 700, 1024, 1700])
+def test_a_truncated_tar_keeps_its_complete_entries(read: Read, length: int) -> None:
+    read("b.txt", b"good")
+    packed = tarred({"first.txt": b"1 " * 50, "last.txt": b"2 " * 400})
+    found = read("a.tar", packed[: 512 + length])
+    assert found.texts == ["1 " * 50, "good"]
+    assert "the rest of the archive is not readable" in found.errors[-1]
+
+
+def test_names_that_are_not_utf8_are_told_by_their_bytes(tmp_path: Path, read: Read) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(
+        fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT, encoding="latin-1"
+    ) as archive:
+        info = tarfile.TarInfo("caf\xe9.txt")
+        info.size = 4
+        archive.addfile(info, io.BytesIO(b"good"))
+    (tmp_path / "in").mkdir()
+    Path(os.fsdecode(bytes(tmp_path / "in") + b"/caf\xe9.jsonl")).write_bytes(GOOD + b"5\n")
+    found = read("z.tar", buffer.getvalue())
+    assert found.raw["file"].to_list() == ["in/caf\\xe9.jsonl", "in/z.tar!caf\\xe9.txt"]
+    assert found.quarantine["file"].to_list() == ["in/caf\\xe9.jsonl"]
+
+
 def test_a_broken_zip_costs_that_file(tmp_path: Path, read: Read) -> None:
     read("b.txt", b"good")
     found = read("a.zip", b"PK\x03\x04 no zip")
     assert found.texts == ["good"]
     assert "no readable zip" in found.errors[0]
+
+
+PARQUET = io.BytesIO()
+pl.DataFrame({"text": ["a", "b" * 2000, "c"]}).write_parquet(PARQUET)
+
+
+def test_a_document_over_the_limit_is_quarantined_whatever_its_format(read: Read) -> None:
+    page = "<page><title>T</title><ns>0</ns><revision><text>" + "d" * 2000 + "</text></revision>"
+    read("a.parquet", PARQUET.getvalue())
+    found = read("b.xml", f"<x>{page}</page></x>".encode(), max_document_bytes=1000)
+    assert found.texts == ["a", "c"]
+    assert found.errors == ["the document is longer than 1,000 bytes"] * 2
+    assert found.report.errors == {"the document is longer than 1,000 bytes": 2}
+
+
+def test_a_cut_parquet_file_costs_that_file(read: Read) -> None:
+    read("b.txt", b"good")
+    read("a.parquet", PARQUET.getvalue()[:-20])
+    found = read("a.parquet.gz", gzip.compress(PARQUET.getvalue())[:-20])
+    assert found.texts == ["good"]
+    assert len(found.errors) == 2
+
+
+def test_a_parquet_bomb_stops_at_the_ratio(read: Read) -> None:
+    read("b.txt", b"good")
+    bomb = zipped({"bomb.parquet": b" " * 50_000_000})
+    found = read("a.zip", bomb)
+    assert found.texts == ["good"]
+    assert "unpacks to more than 200 times its size" in found.errors[-1]
+
+
+def test_a_dataset_that_breaks_in_the_middle_keeps_what_came_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken:
+        column_names = ("text",)
+
+        def __iter__(self) -> Iterator[dict[str, str]]:
+            yield {"text": "first"}
+            raise ConnectionError("the hub is gone")
+
+    monkeypatch.setattr("bertops.corpus.datasets._load", lambda *_: Broken())
+    found = read_folder(tmp_path, path=None, hub="some/dataset")
+    assert found.texts == ["first"]
+    assert found.errors == ["the rest of the dataset is not readable: the hub is gone"]
+
+
+def test_one_kind_of_fault_is_counted_as_one(read: Read) -> None:
+    good = '{"text": "ééé"}\n'.encode()
+    found = read("a.jsonl", good + b'{"text": "\xe9"}\n{"text": "two \xe9"}\n')
+    assert found.report.errors == {"the line is not utf-8": 2}
 
 
 def test_a_csv_row_with_other_columns_costs_that_row(read: Read) -> None:
@@ -225,8 +393,8 @@ def test_a_csv_row_with_other_columns_costs_that_row(read: Read) -> None:
     )
     found = read("a.csv", content, meta_columns=("label",))
     assert found.texts == ["a, b", "d\nd", "é" * 9]
-    assert found.errors[0] == "1 columns, expected 2"
-    assert found.errors[1] == "3 columns, expected 2"
+    assert found.errors[0] == "wrong columns: 1, expected 2"
+    assert found.errors[1] == "wrong columns: 3, expected 2"
     assert "encoding of the file does not have" in found.errors[2]
 
 
