@@ -32,7 +32,7 @@ def list_versions(
 ) -> None:
     """List models and their versions with aliases."""
     registry = _open(context.obj)
-    names = [name] if name else registry.names()
+    names = _names(registry, name)
     rows = [_row(v, registry.aliases(n)) for n in names for v in registry.versions(n)]
     if json:
         print_json(rows)
@@ -130,7 +130,9 @@ def approve(
     """Approve a version, where params.yaml asks for a person's approval."""
     from bertops.registry.promote import approve as note
 
-    state = note(_open(context.obj), name, version, why=why)
+    registry = _open(context.obj)
+    registry.version(name, version)  # raises where there is none
+    state = note(registry, name, version, why=why)
     if json:
         print_json({"name": name, "approved": sorted(state.approved)})
     else:
@@ -172,7 +174,7 @@ def history(
     from bertops.registry.promote import history as read
 
     registry = _open(context.obj)
-    told = {one: read(registry, one) for one in ([name] if name else registry.names())}
+    told = {one: read(registry, one) for one in _names(registry, name)}
     if json:
         print_json([_event(one, entry) for one, entries in told.items() for entry in entries])
     elif told:
@@ -227,6 +229,24 @@ def _open(root: Path) -> "Registry":
     from bertops.release import open_registry
 
     return open_registry(Paths(root))
+
+
+def _names(registry: "Registry", name: str | None) -> list[str]:
+    """The model of that name, or all of them.
+
+    Raises:
+        UsageError: no such model is registered.
+    """
+    from bertops.errors import UsageError
+    from bertops.problems import did_you_mean
+
+    known = registry.names()
+    if name is None:
+        return known
+    if name not in known:
+        there = f"there are: {', '.join(known)}" if known else NOTHING_YET
+        raise UsageError(f"no model {name!r} is registered{did_you_mean(name, known)}; {there}")
+    return [name]
 
 
 def _cache(root: Path) -> Path:

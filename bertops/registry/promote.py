@@ -72,6 +72,18 @@ class NothingToRollBackTo(BertopsError):
         )
 
 
+class NothingToKeep(BertopsError):
+    """`reconcile --keep` where no other champion was set outside bertops."""
+
+    def __init__(self, name: str, found: int | None) -> None:
+        self.name, self.found = name, found
+        there = "was removed" if found is None else f"is {_version(found)}, as the history says"
+        super().__init__(
+            f"{name}@champion {there}: there is no other champion to keep. What else was set can "
+            f"only be undone: bertops registry reconcile {name} --undo --why '…'."
+        )
+
+
 def promote(
     ledger: Ledger,
     decision: Decision,
@@ -189,10 +201,17 @@ def approve(ledger: Ledger, name: str, version: int, *, why: str, who: str | Non
 def reconcile(
     ledger: Ledger, name: str, *, keep: bool, why: str, who: str | None = None
 ) -> Promotion:
-    """After somebody set an alias outside bertops: take it into the history, or undo it."""
+    """After somebody set an alias outside bertops: take it into the history, or undo it.
+
+    Raises:
+        NothingToKeep: to be kept is a champion, and none was set outside bertops.
+        NothingToRollBackTo: to be undone is what was set, and there was no champion before it.
+    """
     state = read_state(ledger, name)
     found = ledger.aliases(name).get("champion")
-    if keep and found is not None and found != state.champion:
+    if keep:
+        if found is None or found == state.champion:
+            raise NothingToKeep(name, found)
         record(ledger, name, lambda state: new_event(state, "adopted", found, why, who))
         sentence = f"{name} version {found}, set outside bertops, is kept as champion ({why})"
         return Promotion(name, state.champion, found, True, sentence)

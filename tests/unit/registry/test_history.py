@@ -11,7 +11,7 @@ from bertops.registry.decide import Decision
 from bertops.registry.gates import GateResult
 from bertops.registry.history import ForeignAliasWrite, LostRace, check_aliases, read_state
 from bertops.registry.params import RegistryParams
-from bertops.registry.promote import approve, promote, reconcile, rollback
+from bertops.registry.promote import NothingToKeep, approve, promote, reconcile, rollback
 from tests.unit.registry.memory_ledger import Killed, MemoryLedger
 
 PASS = (GateResult("any", True, "fine"),)
@@ -155,6 +155,14 @@ def test_a_foreign_champion_can_be_kept(ledger):
     assert "kept" in said.sentence
     state = check_aliases(ledger, "m")
     assert (state.champion, state.previous_champion) == (7, 2)
+
+
+@pytest.mark.parametrize(("alias", "set_to"), [("champion", None), ("previous_champion", 7)])
+def test_keeping_what_is_no_champion_is_refused_and_undoes_nothing(ledger, alias, set_to):
+    ledger.set_alias("m", alias, set_to)
+    with pytest.raises(NothingToKeep, match="--undo"):
+        reconcile(ledger, "m", keep=True, why="incident 12")
+    assert ledger.aliases("m").get(alias) == set_to
 
 
 def test_a_foreign_alias_can_be_undone_whichever_it_is(ledger):
