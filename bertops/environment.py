@@ -35,6 +35,9 @@ VARIABLES = (
     ),
     Variable("BERTOPS_NODE", "", "Number of this machine, from 0, where several train together."),
     Variable("BERTOPS_SIGNING_KEY", "unsigned", "Private key that signs registered versions."),
+    Variable(
+        "BERTOPS_PUBLIC_KEY", "", "`mlflow models serve` refuses what its owner did not sign."
+    ),
     Variable("BERTOPS_ENDING_FILE", "", "Set by bertops for the stages it runs through dvc."),
     Variable("PYTHONPATH", "", "Searched after the checkout's own code when a stage runs."),
     Variable(

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from bertops.inference.load import ModelRefused, check_files
-from bertops.registry.signing import SIGNATURE
+from bertops.registry.signing import DOWNLOAD_NOTE, SIGNATURE
 
 MODEL_KINDS = {".safetensors", ".json", ".txt", ".jinja", ".model", ".md"}
 """Endings of the files of a model directory in Hugging Face form."""
@@ -22,7 +22,7 @@ PACKAGE_FILES = {
     *("input_example.json", "serving_input_example.json"),
     *("README.md", "LICENSE", "SHA256SUMS", "sbom.cdx.json", SIGNATURE, "export.sig"),
     *("evaluation.json", "report.html", "params.yaml"),
-    "registered_model_meta",  # MLflow notes there which version it downloaded
+    DOWNLOAD_NOTE,
 }
 """Files at the top of a package."""
 

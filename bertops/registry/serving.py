@@ -13,6 +13,7 @@ from bertops.errors import UsageError
 from bertops.inference.load import Loaded, ModelRefused, load
 from bertops.registry.package import LOADER, MODEL
 from bertops.registry.safety import check_package
+from bertops.registry.signing import public_key, verify
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,6 +68,7 @@ def _load_pyfunc(path: str) -> Served:
 
     Raises:
         ModelRefused: the package was altered to load something else.
+        SignatureRefused: `BERTOPS_PUBLIC_KEY` is set, and its owner did not sign these files.
     """
     from bertops.inference.card import read_card
 
@@ -75,4 +77,6 @@ def _load_pyfunc(path: str) -> Served:
     if directory != package / MODEL:
         raise ModelRefused(path, f"an MLmodel file of ours points at {MODEL}")
     check_package(package, MODEL, LOADER)
+    if (key := public_key()) is not None:
+        verify(package, key)
     return Served(load(directory, masked_lm=read_card(directory) is None))

@@ -13,8 +13,13 @@ from typing import Any
 from bertops.errors import BertopsError
 
 SIGNATURE = "model.sig"
+DOWNLOAD_NOTE = "registered_model_meta"
+"""MLflow writes there which version it downloaded, after the signature was made."""
 SIGNING_KEY = "BERTOPS_SIGNING_KEY"
 """Environment variable: PEM file of the private key that new versions are signed with."""
+
+PUBLIC_KEY = "BERTOPS_PUBLIC_KEY"
+"""Environment variable: PEM file of the public key, where a version is served without a project."""
 
 
 class SignatureRefused(BertopsError):
@@ -42,6 +47,12 @@ class KeyUnusable(BertopsError):
 def signing_key() -> Path | None:
     """The private key that `BERTOPS_SIGNING_KEY` names; None where nothing is to be signed."""
     named = os.environ.get(SIGNING_KEY)
+    return Path(named) if named else None
+
+
+def public_key() -> Path | None:
+    """The public key that `BERTOPS_PUBLIC_KEY` names; None where signatures are not asked for."""
+    named = os.environ.get(PUBLIC_KEY)
     return Path(named) if named else None
 
 
@@ -85,7 +96,8 @@ def verify(directory: Path, public_key: Path) -> None:
 
 
 def _hashing(signature: Path) -> Any:
-    """Everything but the signature itself: git's own files too, and no symbolic links."""
+    """All but the signature and MLflow's note: git's own files too, and no symbolic links."""
     from model_signing import hashing
 
-    return hashing.Config().set_ignored_paths(paths=[signature], ignore_git_paths=False)
+    ignored = [signature, signature.parent / DOWNLOAD_NOTE]
+    return hashing.Config().set_ignored_paths(paths=ignored, ignore_git_paths=False)

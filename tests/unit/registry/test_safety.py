@@ -9,7 +9,10 @@ import zipfile
 import pytest
 
 from bertops.inference.load import ModelRefused
+from bertops.registry import serving
 from bertops.registry.safety import check_model, check_package, check_source
+from bertops.registry.signing import SignatureRefused, sign
+from tests.unit.registry.test_signing import key_pair
 
 
 class Bomb:
@@ -51,6 +54,22 @@ def package(model):
     write_flavors(directory)
     check_package(directory, "data/model", "bertops.registry.serving")
     return directory
+
+
+def test_what_is_served_is_verified_where_a_key_is_named(package, tmp_path, monkeypatch):
+    monkeypatch.setattr(serving, "load", lambda directory, masked_lm: directory)
+    secret, public = key_pair(tmp_path, "owner")
+    model = package / "data/model"
+    serving._load_pyfunc(str(model))  # no key named: not signed, and served
+    monkeypatch.setenv("BERTOPS_PUBLIC_KEY", str(public))
+    with pytest.raises(SignatureRefused, match=r"no model\.sig"):
+        serving._load_pyfunc(str(model))
+    sign(package, secret)
+    (package / "registered_model_meta").write_text("model_name: m")  # as MLflow leaves it
+    serving._load_pyfunc(str(model))
+    (model / "config.json").write_text('{"model_type": "other"}')
+    with pytest.raises(SignatureRefused, match=r"config\.json"):
+        serving._load_pyfunc(str(model))
 
 
 def write_flavors(directory, extra="", **changes):

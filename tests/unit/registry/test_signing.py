@@ -44,6 +44,11 @@ def test_what_was_signed_verifies(signed):
     verify(*signed)
 
 
+def test_the_note_that_mlflow_leaves_in_a_download_is_no_added_file(signed):
+    (signed[0] / "registered_model_meta").write_text("model_name: m")
+    verify(*signed)
+
+
 def test_an_altered_file_is_refused(signed):
     (signed[0] / "data/weights").write_text("Weights")
     with pytest.raises(SignatureRefused, match="weights"):
