@@ -241,6 +241,7 @@ def finetune(params: Params, paths: Paths, name: str) -> Report:
     from bertops.finetuning.run import finetune_task
 
     task = params.task(name)
+    _log_read(paths, name, "finetune")
     inputs = {"task": paths.task_data(name)}
     if task.init_from is None:
         inputs["encoder"] = paths.encoder
@@ -262,12 +263,10 @@ def finetune(params: Params, paths: Paths, name: str) -> Report:
 
 def evaluate(params: Params, paths: Paths) -> Report:
     """Measure the encoder and every task, with intervals and against baselines."""
-    from bertops.evaluation.reads import log_read
     from bertops.evaluation.run import evaluate
 
     for task in params.tasks:
-        test = hash_file(paths.task_data(task.name) / "test.parquet")
-        log_read(paths.state, task.name, test, "evaluate")
+        _log_read(paths, task.name, "evaluate")
     return evaluate(
         tasks=[_task_input(paths, task.name) for task in params.tasks],
         encoder=paths.encoder,
@@ -276,6 +275,13 @@ def evaluate(params: Params, paths: Paths) -> Report:
         target=paths.evaluation,
         params=params.evaluation,
     )
+
+
+def _log_read(paths: Paths, task: str, why: str) -> None:
+    """Note down that a task's test set is looked at."""
+    from bertops.evaluation.reads import log_read
+
+    log_read(paths.state, task, hash_file(paths.task_data(task) / "test.parquet"), why)
 
 
 def _task_input(paths: Paths, name: str) -> "TaskInput":
@@ -355,12 +361,6 @@ def render_report(root: Path, verdicts: Sequence[Mapping[str, Any]] = ()) -> Pat
     return paths.html_report
 
 
-def _measure_speeds(params: Params, paths: Paths) -> None:
-    """Time the encoder and every task's model on this machine, unless the same files were timed.
-
-    A task that is no longer in params.yaml leaves the report.
-    """
-    from bertops.evaluation.speed import measure_speed
 def lineage_tags(paths: Paths) -> dict[str, str]:
     """What the models of the project were made from: commit, dvc.lock, packages, and the hashes
     of corpus, tokenizer and encoder, those that are there."""
@@ -371,6 +371,12 @@ def lineage_tags(paths: Paths) -> dict[str, str]:
     return read_lineage(paths.root, hashes).tags()
 
 
+def _measure_speeds(params: Params, paths: Paths) -> None:
+    """Time the encoder and every task's model on this machine, unless the same files were timed.
+
+    A task that is no longer in params.yaml leaves the report.
+    """
+    from bertops.evaluation.speed import measure_speed
 
     models = {"encoder": paths.encoder} | {t.name: paths.task_model(t.name) for t in params.tasks}
     for old in (paths.state / "speed").glob("*.json"):
@@ -394,5 +400,5 @@ def report_inputs(paths: Paths, lineage: Mapping[str, str]) -> "ReportInputs":
         curve=paths.reports / "curves/pretrain.csv",
         lineage=lineage,
         state=paths.state,
-    )
         data_card=paths.data_card / "card.json",
+    )

@@ -25,8 +25,12 @@ def log_read(state: Path, task: str, test_hash: str, why: str) -> None:
 
 
 def count_reads(state: Path) -> dict[str, dict[str, int]]:
-    """Looks at each task's present or past test sets, by the reason; a torn last line is none."""
+    """Looks at each task's present test set, by the reason; a torn last line is none.
+
+    The present test set is the one that was looked at last: a new one begins at nothing.
+    """
     counts: dict[str, Counter[str]] = {}
+    present: dict[str, str] = {}
     if not (state / LOG).exists():
         return {}
     for line in (state / LOG).read_text(encoding="utf-8").splitlines():
@@ -34,5 +38,7 @@ def count_reads(state: Path) -> dict[str, dict[str, int]]:
             entry = json.loads(line)
         except json.JSONDecodeError:
             continue
-        counts.setdefault(entry["task"], Counter())[entry["why"]] += 1
+        if present.get(entry["task"]) != entry["test"]:
+            present[entry["task"]], counts[entry["task"]] = entry["test"], Counter()
+        counts[entry["task"]][entry["why"]] += 1
     return {task: dict(sorted(some.items())) for task, some in sorted(counts.items())}
