@@ -14,6 +14,7 @@ from typing import Any, Literal
 from bertops.errors import GateRefused
 from bertops.evaluation.compare import explain
 from bertops.evaluation.report.card import write_card
+from bertops.evaluation.tasks import CANDIDATE
 from bertops.evidence import gather_evidence, head_to_head
 from bertops.params import ENCODER, Params, load
 from bertops.paths import Paths
@@ -40,8 +41,8 @@ class Release:
 
     model: str
     version: int
-    created: bool
     """The one that was judged; where it holds the champion's files, the champion."""
+    created: bool
     """False when the same thing was registered before."""
     champion: int | None
     """The version in use before; of the champion itself, its predecessor."""
@@ -76,6 +77,9 @@ def register_all(params: Params, paths: Paths, registry: Registry) -> tuple[Regi
     """Register the encoder and the model of every task."""
     lineage = lineage_tags(paths)
     metrics = read_json(paths.evaluation / "metrics.json")
+    evaluation = read_json(paths.evaluation / "evaluation.json")
+    own = params.registry.license_file
+    license_file = {"LICENSE": paths.root / own} if own else {}
     models = {ENCODER: paths.encoder} | {t.name: paths.task_model(t.name) for t in params.tasks}
     report = render_report(paths.root)  # as measured: the verdict on a version comes after it
     found = []
@@ -87,12 +91,13 @@ def register_all(params: Params, paths: Paths, registry: Registry) -> tuple[Regi
             lineage=lineage,
             # The training run has metrics of its own, such as `loss` by step.
             metrics={f"evaluation.{key}": v for key, v in numbers.items() if v is not None},
-            tags=_intervals(numbers),
+            tags=intervals(evaluation, name),
             files={
                 "README.md": card,
                 "report.html": report,
                 "evaluation.json": paths.evaluation / "evaluation.json",
                 "params.yaml": paths.root / "params.yaml",
+                **license_file,
             },
             license=params.registry.license,
         )
@@ -100,12 +105,26 @@ def register_all(params: Params, paths: Paths, registry: Registry) -> tuple[Regi
     return tuple(found)
 
 
-def _intervals(numbers: Mapping[str, float | None]) -> dict[str, str]:
-    """Each number that has an interval, as a tag: accuracy 0.81 [0.79, 0.83]."""
+def intervals(evaluation: Mapping[str, Any], name: str) -> dict[str, str]:
+    """Every number of a model with its interval, as tags: accuracy 0.81 [0.79, 0.83].
+
+    Args:
+        evaluation: what evaluation.json holds.
+    """
+    if name == ENCODER:
+        held = evaluation["encoder"]["heldout"]["all"]
+        found = {"loss": (held["loss"], held["loss_low"], held["loss_high"])}
+    else:
+        found = {
+            m["score"] if m["split"] == "test" else f"{m['split']}_{m['score']}": (
+                m["value"], m["low"], m["high"],
+            )
+            for m in evaluation["tasks"][name]["measured"]
+            if m["model"] == CANDIDATE
+        }  # fmt: skip
     return {
-        f"bertops.metric.{key}": f"{value} [{numbers[f'{key}_low']}, {numbers[f'{key}_high']}]"
-        for key, value in numbers.items()
-        if f"{key}_low" in numbers and f"{key}_high" in numbers
+        f"bertops.metric.{key}": f"{value} [{low}, {high}]"
+        for key, (value, low, high) in found.items()
     }
 
 
@@ -145,6 +164,11 @@ def _evidence(
     return gather
 
 
+def _judge_of(params: Params, name: str) -> str:
+    """The task that a model is judged by: for the encoder the first, else its own."""
+    return params.tasks[0].name if name == ENCODER and params.tasks else name
+
+
 def _fine_tuned_from(registry: Registry, task: str, encoder: str, version: int) -> int:
     """The latest version of a task's model that was fine-tuned from a version of the encoder.
 
@@ -164,11 +188,6 @@ def promote_all(
     """Promote what passed its gates; a refusal is recorded and is no failure."""
     releases = []
     for found, decision in zip(registered, ready, strict=True):
-def _judge_of(params: Params, name: str) -> str:
-    """The task that a model is judged by: for the encoder the first, else its own."""
-    return params.tasks[0].name if name == ENCODER and params.tasks else name
-
-
         base = Release(
             found.name, found.version, found.created, decision.champion, "waiting", "",
             decision.gates,
@@ -200,8 +219,11 @@ def write_report(
 
 
 def _verdict(params: Params, paths: Paths, registry: Registry, one: Release) -> dict[str, Any]:
+    judge = _judge_of(params, one.model)
+    beside = _beside_rival(params, paths, registry, one) if judge == one.model else None
     return {
         "task": one.model,
+        "judged_by": None if judge == one.model else judge,
         "version": one.version,
         "against": one.champion,
         "standing": one.standing,
@@ -219,11 +241,8 @@ def _in_short(refused: Release) -> str:
 
 
 def _beside_rival(
-    judge = _judge_of(params, one.model)
-    beside = _beside_rival(params, paths, registry, one) if judge == one.model else None
     params: Params, paths: Paths, registry: Registry, one: Release
 ) -> dict[str, Any] | None:
-        "judged_by": None if judge == one.model else judge,
     """The version beside the champion it was judged by; None when it is the first of its name."""
     if one.champion is None:
         return None

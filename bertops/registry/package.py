@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from bertops.inference.card import TaskCard, read_card
+from bertops.registry.params import license_text
 from bertops.registry.safety import check_model, check_package
 from bertops.registry.sbom import write_sbom
 from bertops.storage import write_text
@@ -64,8 +65,8 @@ def build_package(target: Path, model_dir: Path, contents: Contents) -> None:
     _save(target, model_dir, contents, card)
     write_sbom(target / "sbom.cdx.json", contents.name, model_dir, contents.license, ["bertops"])
     write_text(target / "README.md", _plain_card(contents, card))
-    if license_text := _license_text(contents.license):
-        write_text(target / "LICENSE", license_text)
+    if text := license_text(contents.license):
+        write_text(target / "LICENSE", text)
     for name, file in contents.files.items():
         (target / name).write_bytes(file.read_bytes())
     check_package(target, MODEL, LOADER)
@@ -144,8 +145,3 @@ def _plain_card(contents: Contents, card: TaskCard | None) -> str:
         f"pipeline_tag: {pipeline}\n---\n\n# {contents.name}\n\n{about} with bertops.\n"
     )
 
-
-def _license_text(license: str) -> str | None:
-    """A licence in full, where we have its text."""
-    file = Path(__file__).parent / "licenses" / f"{license.lower()}.txt"
-    return file.read_text(encoding="utf-8") if file.is_file() else None

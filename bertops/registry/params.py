@@ -1,13 +1,20 @@
 """Knobs of registering and promotion."""
 
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bertops.section import Section
 
 Standing = Literal["better", "not_worse", "not_significantly_worse"]
 Mode = Literal["off", "dry-run", "on"]
+
+
+def license_text(license: str) -> str | None:
+    """A licence in full, where bertops has its text."""
+    file = Path(__file__).parent / "licenses" / f"{license.lower()}.txt"
+    return file.read_text(encoding="utf-8") if file.is_file() else None
 
 
 class GateParams(Section):
@@ -54,9 +61,23 @@ class RegistryParams(Section):
         False, description="A person must approve a version before it is promoted."
     )
     license: str = Field("apache-2.0", description="SPDX id of the models' licence.")
+    license_file: str | None = Field(
+        None,
+        description="File with the text of that licence, relative to the project; apache-2.0 "
+        "needs none.",
+    )
     public_key: str | None = Field(
         None,
         description="PEM file, relative to the project, of the key that signs versions; when set, "
         "versions that it did not sign are neither promoted nor loaded.",
     )
     gates: GateParams = Field(default_factory=GateParams, description="What a candidate must show.")
+
+    @model_validator(mode="after")
+    def _license_has_a_text(self) -> Self:
+        if self.license_file is None and license_text(self.license) is None:
+            raise ValueError(
+                f"no text of the licence {self.license!r} is here to go with the models; name a "
+                "file with it in license_file"
+            )
+        return self
