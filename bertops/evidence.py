@@ -83,9 +83,9 @@ class HeadToHead:
 
     comparison: Comparison
     slices: tuple[Slice, ...] = ()
-    """Of the first, judged against the second; only where answers are right or wrong."""
+    """Of the first, judged against the second."""
     flips: Flips | None = None
-    """Documents that one gets right and the other wrong; likewise."""
+    """Documents that one gets right and the other wrong; None where the task has no classes."""
 
 
 def gather_evidence(
@@ -97,7 +97,8 @@ def gather_evidence(
         champion: the version of the same task to compare with; None on the first run.
     """
     exam = Exam.read(paths, task, "gates")
-    candidate = answers_of(paths, registry, registry.version(task, version), exam)
+    judged = registry.version(task, version)
+    candidate = answers_of(paths, registry, judged, exam)
     (measured,) = measure([[candidate]], [exam.score], params.evaluation.compare)
     floor = floor_model(exam.table.models)
     duel = None
@@ -116,7 +117,7 @@ def gather_evidence(
         against_champion=duel.comparison if duel else None,
         slices=duel.slices if duel else None,
         gaps=tuple(group_gaps(candidate, params.evaluation.bias, params.evaluation.compare)),
-        leaked=count_leaked(paths, params, task),
+        leaked=count_leaked(paths, params, task, judged),
     )
 
 
@@ -146,14 +147,11 @@ def head_to_head(
 
 def _head_to_head(first: Answers, second: Answers, exam: Exam, params: Params) -> HeadToHead:
     """One model against one model: what is promoted is the shipped seed alone."""
-    comparison = _compare([first], [second], exam, params)
-    if not first.classes:
-        return HeadToHead(comparison)
     rules = params.evaluation
     return HeadToHead(
-        comparison,
-        tuple(compare_slices(first, second, rules.slices, rules.compare)),
-        find_flips(first, second, exam.table.labels),
+        _compare([first], [second], exam, params),
+        tuple(compare_slices(first, second, exam.score, rules.slices, rules.compare)),
+        find_flips(first, second, exam.table.labels) if first.classes else None,
     )
 
 
@@ -207,13 +205,14 @@ def _compare(
     return compare(first, second, exam.score, params.evaluation.compare)
 
 
-def count_leaked(paths: Paths, params: Params, task: str) -> int | None:
-    """Test documents that are pretraining text; None when decontamination is off.
+def count_leaked(paths: Paths, params: Params, task: str, version: Version) -> int | None:
+    """Test documents that are pretraining text; None for a version of another corpus than today's,
+    which is not there to be searched.
 
     Two searches in what was really written, neither of which rests on the step that was to remove
     them: by identity for the test sets of all tasks, and by shared 13-grams for this one's.
     """
-    if not params.corpus.decontaminate.enabled:
+    if version.tags.get("bertops.data.corpus") != hash_tree(paths.corpus):
         return None
     trained = pl.scan_parquet(paths.corpus / "train/part-*.parquet").select("doc_id").collect()
     tests = [pl.read_parquet(paths.task_data(t.name) / "test.parquet") for t in params.tasks]

@@ -24,7 +24,7 @@ class CompareParams(Section):
         0.03,
         gt=0,
         description="Where the minimum detectable effect exceeds this share of a perfect score, a "
-        "comparison is underpowered, and a difference smaller than that effect is inconclusive.",
+        "comparison is underpowered for every smaller difference, and calls none of them better.",
     )
     seed: int = Field(0, ge=0, description="Decides which documents each bootstrap round draws.")
 
@@ -70,10 +70,6 @@ class FillMaskParams(Section):
 class SliceParams(Section):
     """Parts of the test set that are looked at on their own."""
 
-    columns: tuple[str, ...] = Field(
-        ("source", "language"),
-        description="Columns of the task's data to cut by, where it has them.",
-    )
     lengths: tuple[int, ...] = Field(
         (600, 1200, 2400), description="Bounds of the length slices, in characters, rising."
     )

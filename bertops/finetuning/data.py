@@ -19,6 +19,12 @@ from bertops.storage import write_whole
 
 Splits = dict[str, list[Example]]
 
+SLICE = "slice."
+"""Beginning of the columns that a test set is cut by: `slice.source`."""
+SECOND_LANGUAGE = 0.05
+"""Share of a second language that makes a test set one of several: of short texts in one
+language the guess is wrong for some in a hundred, and in a different way each time."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -77,10 +83,10 @@ def prepare_task(
 ) -> TaskDataReport:
     """Write the splits of a task to `target/<split>.parquet`.
 
-    Columns: document_id, text, text_b for pairs, label, what else the kind needs, and file and row
-    of the origin. The order is that of the files. The identity of a row is that of its raw text,
-    before any cleaning, so that `by_hash` divides a task as it divides the corpus. Rows of one
-    `TaskKind.group` stay in one split.
+    Columns: document_id, text, text_b for pairs, label, what else the kind needs, file and row of
+    the origin, and as `slice.…` what the test set is cut by. The order is that of the files. The
+    identity of a row is that of its raw text, before any cleaning, so that `by_hash` divides a
+    task as it divides the corpus. Rows of one `TaskKind.group` stay in one split.
 
     A row whose texts stand in a split of higher right (test and slices before validation before
     train) is dropped. Without a validation split, a share of train becomes one.
@@ -100,6 +106,7 @@ def prepare_task(
     dropped = _drop_duplicates(splits)
     for name, limit in _limits(task, splits).items():
         splits[name] = _sample(splits[name], limit)
+    _complete_slices(splits, task.columns.slices)
     findings = notes.findings()
     fatal = [f for f in findings if f.problem in notes.fatal] + _check_splits(splits, kind)
     if fatal:
@@ -165,8 +172,40 @@ def _read_splits(
             identity = document_id(kind.identity(row.values, task))
             place = file.split if file.split != "by_hash" else split_of(group, split)
             origin = {"group": group, "file": row.file, "row": row.row}
-            splits[place].append({"document_id": identity} | example | origin)
+            slices = {f"{SLICE}{name}": row.values.get(name) for name in task.columns.slices}
+            splits[place].append({"document_id": identity} | example | origin | slices)
     return read, splits
+
+
+def _complete_slices(splits: Splits, names: Sequence[str]) -> None:
+    """Give texts of several languages theirs, and take away the columns that no file has."""
+    examples = [example for rows in splits.values() for example in rows]
+    for column in (f"{SLICE}{name}" for name in names):
+        known = any(example[column] is not None for example in examples)
+        if not known and column == f"{SLICE}language":
+            known = _guess_languages(splits, column)
+        for example in examples:
+            value = example.pop(column)
+            if known:
+                example[column] = None if value is None else str(value)
+
+
+def _guess_languages(splits: Splits, column: str) -> bool:
+    """Fill in the language of the texts that are scored; False, and nothing, if it is one alone."""
+    import polars as pl
+
+    from bertops.corpus.langid import identify
+    from bertops.corpus.params import LanguageParams
+
+    scored = [e for name, rows in splits.items() if name not in SPLITS[:2] for e in rows]
+    texts = pl.Series([example["text"] for example in scored], dtype=pl.String)
+    guessed = identify(texts, LanguageParams())["language"].to_list()
+    counts = [count for _, count in Counter(guessed).most_common(2)]
+    if len(counts) < 2 or counts[1] < SECOND_LANGUAGE * len(scored):
+        return False
+    for example, language in zip(scored, guessed, strict=True):
+        example[column] = language
+    return True
 
 
 def _carve_validation(splits: Splits, split: SplitParams) -> None:

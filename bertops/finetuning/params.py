@@ -77,6 +77,11 @@ class Columns(Section):
     )
     sentences: str = Field("sentences", description="List of sentences (summarization).")
     kept: str = Field("labels", description="List of 0/1 beside it: is it in the summary?")
+    slices: tuple[str, ...] = Field(
+        ("source", "language"),
+        description="Columns that the test set is cut by, where the files have them. Without a "
+        "column language, it is guessed for a test set of several languages.",
+    )
 
 
 class TaskParams(Section):
@@ -214,7 +219,10 @@ class LoraParams(Section):
 class FinetuningParams(Section):
     """How every task is fine-tuned; a task may override single values."""
 
-    seeds: tuple[int, ...] = Field((1, 2, 3), min_length=1, description="One run for each.")
+    seeds: tuple[int, ...] = Field(
+        (1, 2, 3), min_length=1, description="One run for each; fewer than 3 do not show what luck "
+        "does, and the report says so.",
+    )  # fmt: skip
     epochs: int = Field(4, gt=0, description="Passes over the training rows.")
     batch_rows: int = Field(32, gt=0, description="Rows of one optimizer step.")
     learning_rates: tuple[float, ...] = Field(

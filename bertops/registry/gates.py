@@ -38,10 +38,8 @@ class Evidence:
     """Slices of the test set under the candidate, judged against the champion."""
     gaps: tuple[GroupGap, ...] | None = None
     """Gaps between groups of people under the candidate."""
-    has_control: bool = True
-    """False where there can be no control: the encoder itself."""
     leaked: int | None = None
-    """Test documents found in the pretraining corpus; None when nobody looked."""
+    """Test documents found in the pretraining corpus; None when that corpus is not there."""
 
 
 @dataclass(frozen=True)
@@ -99,17 +97,17 @@ def beats_majority(evidence: Evidence, params: GateParams) -> GateResult:
 
 def not_worse_than_control(evidence: Evidence, params: GateParams) -> GateResult:
     """Not significantly worse than the same architecture without pretraining."""
-    gate = "not_worse_than_control"
-    if not evidence.has_control:
-        return GateResult(gate, True, "does not apply to an encoder")
-    return _standing(gate, evidence.against_control, "not_significantly_worse", "the control")
+    return _standing(
+        "not_worse_than_control", evidence.against_control, "not_significantly_worse", "the control"
+    )
 
 
 def clean_of_test_data(evidence: Evidence, params: GateParams) -> GateResult:
     """No test document is in the pretraining corpus."""
     leaked = evidence.leaked
     said = {
-        None: "nobody looked for test documents in the pretraining corpus",
+        None: "it was trained on another corpus than today's, so nobody could look for test "
+        "documents there",
         0: "no test document is in the pretraining corpus",
     }.get(leaked, f"{leaked} test documents are in the pretraining corpus")
     return GateResult("clean_of_test_data", leaked == 0, said, value=leaked, threshold=0)
@@ -125,6 +123,8 @@ def no_slice_worse(evidence: Evidence, params: GateParams) -> GateResult:
     """No slice of the test set got significantly worse than under the champion."""
     if evidence.slices is None:
         return GateResult("no_slice_worse", False, "slices were not compared with the champion")
+    if not evidence.slices:
+        return GateResult("no_slice_worse", True, "the test set has no slices", 0, threshold=0)
     worse = [s for s in evidence.slices if s.standing == "worse"]
     small = sum(s.standing == "too small" for s in evidence.slices)
     judged = len(evidence.slices) - small
@@ -133,7 +133,7 @@ def no_slice_worse(evidence: Evidence, params: GateParams) -> GateResult:
     )
     if worse:
         said = "; ".join(
-            f"{s.column} {s.value}: accuracy {s.other:.3f} → {s.accuracy:.3f} on {s.documents} "
+            f"{s.column} {s.value}: {s.score} {s.other:.3f} → {s.accuracy:.3f} on {s.documents} "
             f"documents (p = {s.p_value:.2g}, Holm)"
             for s in worse
         )

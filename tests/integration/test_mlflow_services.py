@@ -28,6 +28,7 @@ from bertops.tracking.mlflow_tracker import MLflowTracker
 from bertops.tracking.store import Store
 from tests.integration.mlflow_models import fresh_store, tiny_model
 from tests.integration.mlflow_server import free_port, mlflow_server, postgres, wait_for
+from tests.unit.registry.comparisons import comparison
 from tests.unit.registry.test_signing import key_pair
 
 pytestmark = pytest.mark.service
@@ -36,7 +37,8 @@ FACTS = Facts(lineage={"bertops.git_commit": "c" * 40, "bertops.dvc_lock": "lock
 
 
 def evidence(champion):
-    return Evidence("accuracy", 0.8, 0.78, 0.82, 1000, 0.5, has_control=False, leaked=0)
+    control = comparison("better")
+    return Evidence("accuracy", 0.8, 0.78, 0.82, 1000, 0.5, against_control=control, leaked=0)
 
 
 def test_a_version_lives_its_life_on_a_server_with_postgresql(tmp_path):

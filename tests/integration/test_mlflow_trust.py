@@ -22,6 +22,7 @@ from bertops.registry.signing import SignatureRefused, sign
 from bertops.registry.smoke import smoke_test
 from bertops.storage import hash_tree
 from tests.integration.mlflow_models import fresh_store, tiny_model
+from tests.unit.registry.comparisons import comparison
 from tests.unit.registry.test_signing import key_pair
 
 FACTS = Facts(lineage={"bertops.git_commit": "c" * 40, "bertops.dvc_lock": "lock"})
@@ -52,7 +53,8 @@ def version(request, registry, keys, tmp_path):
 
 
 def evidence(champion):
-    return Evidence("accuracy", 0.8, 0.78, 0.82, 1000, 0.5, has_control=False, leaked=0)
+    control = comparison("better")
+    return Evidence("accuracy", 0.8, 0.78, 0.82, 1000, 0.5, against_control=control, leaked=0)
 
 
 def test_a_signed_version_is_promoted_and_loaded(registry, version, tmp_path):

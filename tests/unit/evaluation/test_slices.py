@@ -8,11 +8,12 @@ import pytest
 from bertops.evaluation.answers import Answers
 from bertops.evaluation.calibration import calibrate, fit_temperature, reliability, soften
 from bertops.evaluation.params import CompareParams, SliceParams
-from bertops.evaluation.scores.classification import ECE, LOG_LOSS
+from bertops.evaluation.scores.classification import ACCURACY, ECE, LOG_LOSS
+from bertops.evaluation.scores.numbers import NEGATIVE_MSE
 from bertops.evaluation.slices import compare_slices, cut, slice_gaps
 from tests.unit.evaluation.conftest import Guess
 
-SLICES = SliceParams(columns=("source",), lengths=(100,), min_documents=50)
+SLICES = SliceParams(lengths=(100,), min_documents=50)
 
 
 def with_columns(answers: Answers, weak: float = 0.0) -> Answers:
@@ -23,7 +24,7 @@ def with_columns(answers: Answers, weak: float = 0.0) -> Answers:
     spoiled = (source == "b") & (generator.random(len(answers)) < weak)
     predicted = np.where(spoiled, 1 - answers.gold, answers.predicted)
     length = generator.integers(10, 200, len(answers))
-    columns = {"source": source, "length": length}
+    columns = {"slice.source": source, "length": length, "label": source}
     return dataclasses.replace(answers, predicted=predicted, columns=columns)
 
 
@@ -50,11 +51,11 @@ def test_false_alarms_are_rare_however_many_slices_there_are(
     guess: Guess, params: CompareParams
 ) -> None:
     """Holm: one evaluation in twenty has any false alarm; 30 evaluations of 20 slices."""
-    slices = SliceParams(columns=("part",), lengths=(), min_documents=50)
+    slices = SliceParams(lengths=(), min_documents=50)
     part = np.array([str(i % 20) for i in range(2000)])
     alarms = 0
     for seed in range(30):
-        answers = dataclasses.replace(guess("a", 0.8, seed=seed), columns={"part": part})
+        answers = dataclasses.replace(guess("a", 0.8, seed=seed), columns={"slice.part": part})
         alarms += any(s.standing == "worse" for s in slice_gaps(answers, slices, params))
     assert alarms <= 4  # binomial(30, 0.05) exceeds 4 once in 60 times
 
@@ -62,8 +63,27 @@ def test_false_alarms_are_rare_however_many_slices_there_are(
 def test_a_slice_on_which_the_candidate_lost_is_found(guess: Guess, params: CompareParams) -> None:
     champion = with_columns(guess("champion", 0.85))
     worse_on_b = dataclasses.replace(with_columns(guess("champion", 0.85), 0.1), model="candidate")
-    found = {s.value: s.standing for s in compare_slices(worse_on_b, champion, SLICES, params)}
+    slices = compare_slices(worse_on_b, champion, ACCURACY, SLICES, params)
+    found = {s.value: s.standing for s in slices}
     assert (found["a"], found["b"]) == ("no difference shown", "worse")
+
+
+def test_slices_of_a_task_without_classes_are_judged_by_its_score(params: CompareParams) -> None:
+    generator = np.random.default_rng(0)
+    gold = generator.normal(size=1000)
+    near = gold + generator.normal(scale=0.1, size=1000)
+    source = np.where(np.arange(1000) % 2 == 0, "a", "b")
+    champion = Answers(
+        "champion", 0, "test", np.arange(1000).astype(str), gold, near, np.empty((1000, 0)),
+        {"slice.source": source},
+    )  # fmt: skip
+    off = near + np.where(source == "b", generator.normal(scale=0.1, size=1000), 0)
+    candidate = dataclasses.replace(champion, model="candidate", predicted=off)
+    a, b = compare_slices(candidate, champion, NEGATIVE_MSE, SLICES, params)
+    assert (a.standing, b.standing) == ("no difference shown", "worse")
+    assert b.score == "negative_mse"
+    assert b.low < b.accuracy < b.high
+    assert b.other > b.high
 
 
 def test_softening_keeps_the_order_of_classes() -> None:

@@ -129,6 +129,12 @@ def test_a_gap_between_groups_blocks_only_where_it_is_asked_for():
     assert failed(fine, no_group_gap=True) == []
 
 
+def test_a_worse_slice_is_told_by_the_score_of_its_task():
+    worse = replace(piece("worse"), score="entity_f1")
+    said = gates.no_slice_worse(replace(GOOD, slices=(worse,)), GateParams()).said
+    assert "length short: entity_f1 0.800 → 0.700" in said
+
+
 def test_one_leaked_document_is_one_too_many():
     (result,) = (r for r in run_gates(replace(GOOD, leaked=1), GateParams(), False) if not r.passed)
     assert result.gate == "clean_of_test_data"
