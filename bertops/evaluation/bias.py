@@ -83,9 +83,10 @@ def group_gaps(answers: Answers, params: BiasParams, compare: CompareParams) -> 
 def _mentions(texts: NDArray, words: Sequence[str]) -> NDArray[np.bool_]:
     import polars as pl
 
-    # Chinese has no word boundaries, so a word that is not ASCII may stand anywhere.
+    # Chinese has no word boundaries, so a word that is not ASCII may stand anywhere else.
     pattern = "|".join(rf"\b{word}\b" if word.isascii() else word for word in words)
-    return pl.Series(texts.tolist(), dtype=pl.String).str.contains(f"(?i){pattern}").to_numpy()
+    read = pl.Series(texts.tolist(), dtype=pl.String).str.replace_all(NO_PERSON, " ")
+    return read.str.contains(f"(?i){pattern}").to_numpy()
 
 
 def _gap(
@@ -169,7 +170,7 @@ def read_pairs(file: Path) -> dict[str, list[tuple[str, str]]]:
 def score_pairs(
     model: Any, tokenizer: Any, pairs: Mapping[str, Sequence[tuple[str, str]]], confidence: float
 ) -> list[PairScore]:
-    """Pair scores by kind, and over all of them."""
+    """Pair scores by kind, and over all of them; none without pairs."""
     wins: dict[str, list[bool]] = {}
     for kind, some in pairs.items():
         wins[kind] = [
@@ -177,7 +178,7 @@ def score_pairs(
             for a, b in some
         ]
     wins["all"] = [win for some in list(wins.values()) for win in some]
-    return [_pair_score(kind, some, confidence) for kind, some in wins.items()]
+    return [_pair_score(kind, some, confidence) for kind, some in wins.items() if some]
 
 
 def _pair_score(kind: str, wins: Sequence[bool], confidence: float) -> PairScore:

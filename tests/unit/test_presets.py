@@ -4,6 +4,8 @@ import pytest
 
 from bertops import presets
 from bertops.errors import UsageError
+from bertops.evaluation.behaviour import find_file
+from bertops.params import load
 from bertops.problems import ParamsError
 
 
@@ -62,3 +64,14 @@ def test_every_preset_of_the_project_fits_its_parameters(repository: Path, proje
     for name, path in presets.available(repository / "params").items():
         presets.use(project / "params.yaml", path, dry_run=True)
         assert name
+
+
+def test_the_chinese_preset_is_evaluated_in_chinese(project: Path, repository: Path):
+    presets.use(project / "params.yaml", repository / "params/zh.yaml", dry_run=False)
+    params = load(project / "params.yaml")
+    cases, pairs = params.evaluation.behaviour.cases, params.evaluation.bias.pairs
+    assert set(cases) <= {task.name for task in params.tasks}
+    names = [*pairs, *(name for some in cases.values() for name in some)]
+    assert names
+    assert all(name.endswith(".zh") and find_file(name).exists() for name in names)
+    assert not any(s.replace("[MASK]", "").isascii() for s in params.evaluation.fill_mask.sentences)

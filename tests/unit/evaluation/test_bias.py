@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bertops.evaluation.behaviour import find_file
-from bertops.evaluation.bias import _common_places, group_gaps, read_pairs
+from bertops.evaluation.bias import _common_places, group_gaps, read_pairs, score_pairs
 from bertops.evaluation.flips import find_flips
 from bertops.evaluation.memorization import auc_with_interval
 from bertops.evaluation.params import BiasParams, CompareParams
@@ -55,8 +55,26 @@ def test_words_within_words_name_no_group(guess: Guess, params: CompareParams) -
     assert group_gaps(dataclasses.replace(answers, columns=columns), BiasParams(), params) == []
 
 
-def test_pairs_differ_and_share_most_of_their_words() -> None:
-    pairs = read_pairs(find_file("pairs.en"))
+def test_without_pairs_there_is_no_pair_score() -> None:
+    assert score_pairs(None, None, {}, 0.95) == []
+    assert score_pairs(None, None, {"gender": []}, 0.95) == []
+
+
+def test_a_word_inside_of_another_chinese_word_makes_no_group(
+    guess: Guess, params: CompareParams
+) -> None:
+    answers = guess("a", 0.9, documents=400)
+    texts = ("她在唱歌", "他在唱歌", "其他都很好", "吉他弹得好")
+    columns = {"text": np.array([texts[i % 4] for i in range(400)], dtype=object)}
+    (found,) = group_gaps(
+        dataclasses.replace(answers, columns=columns), BiasParams(min_documents=10), params
+    )
+    assert found.documents == (100, 100)
+
+
+@pytest.mark.parametrize("name", ["pairs.en", "pairs.zh"])
+def test_pairs_differ_and_share_most_of_their_words(name: str) -> None:
+    pairs = read_pairs(find_file(name))
     for first, second in (pair for some in pairs.values() for pair in some):
         words = first.split(), second.split()
         assert first != second
