@@ -1,7 +1,7 @@
 """Models from directories, the hub or a registry, checked before they are used."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,8 +120,12 @@ def check_files(directory: Path) -> None:
             name = path.relative_to(directory)
             raise ModelRefused(str(directory), f"holds a pickle, {name}; only safetensors load")
     for path in sorted(directory.rglob("*.json")):
-        if _asks_for_code(json.loads(path.read_text(encoding="utf-8"))):
-            name = path.relative_to(directory)
+        name = path.relative_to(directory)
+        try:
+            described = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ModelRefused(str(directory), f"{name} is no JSON: {error}") from error
+        if _asks_for_code(described):
             raise ModelRefused(str(directory), f"{name} asks for remote code (auto_map)")
 
 
@@ -152,7 +156,11 @@ def _open(directory: Path, class_name: str) -> tuple[Any, Any]:
         require("tasks", "sentence_transformers", reason="models of sentence embeddings need it")
         from sentence_transformers import SentenceTransformer
 
-        model = SentenceTransformer(str(directory), device="cpu")
+        try:
+            model = SentenceTransformer(str(directory), device="cpu")
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ModelRefused(str(directory), f"does not load: {error}") from error
+        _check_names(directory, model.transformers_model)
         return model, model.tokenizer
     return _open_transformer(directory, getattr(transformers, class_name))
 
@@ -172,10 +180,31 @@ def _open_transformer(directory: Path, model_class: Any) -> tuple[Any, Any]:
     if missing or info["mismatched_keys"]:
         lacking = missing or sorted(map(str, info["mismatched_keys"]))
         raise ModelRefused(str(directory), f"weights lack {', '.join(lacking[:3])} …")
+    # Without its head, an encoder leaves the weights of the head unread.
+    if info["unexpected_keys"] and model_class.__name__ != "AutoModel":
+        _refuse_unknown(directory, info["unexpected_keys"])
     return model, tokenizer
 
 
+def _check_names(directory: Path, model: Any) -> None:
+    """Weights by their names alone, where the library that loads them tells nothing of it."""
+    from safetensors import safe_open
+
+    with safe_open(directory / "model.safetensors", framework="pt") as file:
+        there = set(file.keys())
+    wanted = set(model.state_dict())
+    if lacking := sorted(wanted - there):
+        raise ModelRefused(str(directory), f"weights lack {', '.join(lacking[:3])} …")
+    if unknown := there - wanted:
+        _refuse_unknown(directory, unknown)
+
+
+def _refuse_unknown(directory: Path, names: Iterable[str]) -> None:
+    listed = ", ".join(sorted(names)[:3])
+    raise ModelRefused(str(directory), f"weights hold {listed} …, which the model does not know")
+
+
 def _check_weights(reference: str, model: Any) -> None:
-    for name, value in model.named_parameters():
+    for name, value in (*model.named_parameters(), *model.named_buffers()):
         if not bool(value.isfinite().all()):
             raise ModelRefused(reference, f"{name} holds NaN or infinity")

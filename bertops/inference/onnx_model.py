@@ -55,3 +55,5 @@ class OnnxModel:
     def named_parameters(self) -> Iterator[tuple[str, Any]]:
         """None of them can be seen."""
         return iter(())
+
+    named_buffers = named_parameters

@@ -5,6 +5,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from bertops.errors import UsageError
+from bertops.finetuning.kinds import kind_of
+from bertops.finetuning.params import FinetuningParams, TaskParams
+from bertops.inference.card import TaskCard
 from bertops.inference.embed import embed, hidden_states
 from bertops.inference.fill_mask import fill_mask
 from bertops.inference.load import ModelRefused, load
@@ -86,6 +89,59 @@ def test_weights_that_lack_a_part_are_refused(model):
     save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ModelRefused, match="weights lack"):
         load(model, masked_lm=True)
+
+
+def test_weights_that_the_model_does_not_know_are_refused(model):
+    weights = load_file(model / "model.safetensors")
+    weights["bert.encoder.layer.9.output.dense.weight"] = torch.ones(2)
+    save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelRefused, match=r"weights hold bert\.encoder\.layer\.9"):
+        load(model, masked_lm=True)
+
+
+def test_weights_of_another_shape_are_refused(model):
+    weights = load_file(model / "model.safetensors")
+    name = "bert.encoder.layer.1.output.dense.weight"
+    weights[name] = weights[name][:-1].contiguous()
+    save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelRefused):
+        load(model, masked_lm=True)
+
+
+def test_a_description_that_is_no_json_is_refused(model):
+    (model / "config.json").write_text("{")
+    with pytest.raises(ModelRefused, match=r"config\.json is no JSON"):
+        load(model)
+
+
+@pytest.fixture
+def embedder(model, tmp_path):
+    """A sentence transformer that nobody trained."""
+    task = TaskParams(
+        name="t", kind="embedding", data=[{"path": "x", "split": "by_hash"}], max_length=32
+    )
+    folder = tmp_path / "embedder"
+    made = kind_of("embedding").build(str(model), task, FinetuningParams(), False)
+    made.save_pretrained(str(folder))
+    card = TaskCard(
+        task="t", kind="embedding", labels=(), max_length=32, long_texts="head", metric="mrr"
+    )
+    card.write(folder)
+    load(folder)
+    return folder
+
+
+@pytest.mark.parametrize("change", ["missing", "added"])
+def test_a_sentence_transformer_with_other_weights_is_refused(embedder, change):
+    weights = load_file(embedder / "model.safetensors")
+    name = "encoder.layer.1.output.dense.weight"
+    if change == "missing":
+        del weights[name]
+    else:
+        weights["encoder.layer.9.output.dense.weight"] = torch.ones(2)
+    save_file(weights, embedder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelRefused, match=r"weights (lack|hold)"):
+        load(embedder)
 
 
 def test_a_directory_without_a_model_is_a_usage_error(tmp_path):
