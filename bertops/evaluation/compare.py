@@ -145,9 +145,10 @@ def judge(
 ) -> Verdict:
     """What may be said of a difference; `scale` is what a perfect score would be.
 
-    A win that is smaller than what an underpowered test can find is likelier luck, and too large
-    where it is true (Gelman and Carlin 2014, "type M error"): it is inconclusive. A loss is
-    called by its name whatever the power.
+    A comparison is underpowered for a difference that is smaller than the smallest effect it can
+    find, where that effect is larger than `params.detectable`. Such a win is likelier luck, and too
+    large where it is true (Gelman and Carlin 2014, "type M error"), so it is inconclusive, never
+    better. A loss is called by its name whatever the power.
     """
     if high < 0:
         return "worse"
@@ -169,7 +170,7 @@ def mcnemar(first: Answers, second: Answers) -> McNemar:
 
 
 def explain(comparison: Comparison, what: str, otherwise: str) -> str:
-    """The comparison as a sentence: "pretraining pays: +1.8 points [0.4, 3.1]".
+    """The comparison as a sentence: "pretraining pays: +1.8 points [0.4, 3.1]; smallest effect …".
 
     Args:
         what: the claim that a verdict of "better" confirms.
@@ -179,11 +180,13 @@ def explain(comparison: Comparison, what: str, otherwise: str) -> str:
     difference, low, high, detectable = (
         100 * x / c.scale for x in (c.difference, c.low, c.high, c.detectable)
     )
-    numbers = f"{difference:+.1f} points [{low:.1f}, {high:.1f}]"
-    smallest = f"smallest effect this test can find: {detectable:.1f} points"
-    return {
-        "better": f"{what}: {numbers}",
-        "worse": f"{otherwise}: {numbers}",
-        "not worse": f"not '{what}', but no loss: {numbers}; {smallest}",
-        "inconclusive": f"not yet '{what}': inconclusive, {numbers}; {smallest}",
+    said = {
+        "better": f"{what}: ",
+        "worse": f"{otherwise}: ",
+        "not worse": f"not '{what}', but no loss: ",
+        "inconclusive": f"not yet '{what}': inconclusive, ",
     }[c.verdict]
+    return (
+        f"{said}{difference:+.1f} points [{low:.1f}, {high:.1f}]; "
+        f"smallest effect this test can find: {detectable:.1f} points"
+    )

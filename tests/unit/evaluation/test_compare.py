@@ -113,12 +113,14 @@ def test_minimum_detectable_effect_is_found_as_often_as_promised() -> None:
 def test_the_sentence_has_the_numbers(guess: Guess, params: CompareParams) -> None:
     found = dataclasses.replace(
         compare([guess("a", 0.8)], [guess("b", 0.8)], ACCURACY, params),
-        verdict="better", difference=0.018, low=0.004, high=0.031,
+        verdict="better", difference=0.018, low=0.004, high=0.031, detectable=0.015,
     )  # fmt: skip
+    smallest = "; smallest effect this test can find: 1.5 points"
     said = ("pretraining pays", "pretraining does not pay")
-    assert explain(found, *said) == "pretraining pays: +1.8 points [0.4, 3.1]"
+    assert explain(found, *said) == f"pretraining pays: +1.8 points [0.4, 3.1]{smallest}"
     worse = dataclasses.replace(found, verdict="worse", difference=-0.018, low=-0.031, high=-0.004)
-    assert explain(worse, *said) == "pretraining does not pay: -1.8 points [-3.1, -0.4]"
+    lost = f"pretraining does not pay: -1.8 points [-3.1, -0.4]{smallest}"
+    assert explain(worse, *said) == lost
     open_one = dataclasses.replace(found, verdict="inconclusive", low=-0.004, detectable=0.02)
     assert explain(open_one, *said) == (
         "not yet 'pretraining pays': inconclusive, +1.8 points [-0.4, 3.1]; "

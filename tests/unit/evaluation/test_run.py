@@ -270,7 +270,7 @@ def test_every_look_at_a_test_set_is_counted(tmp_path: Path) -> None:
     for why in ("evaluate", "evaluate", "compare with champion"):
         log_read(tmp_path, "sentiment", "ab12", why)
     with (tmp_path / "test-reads.jsonl").open("a") as file:
-        file.write('{"torn')
+        file.write('{"torn\n')
     assert count_reads(tmp_path) == {"sentiment": {"compare with champion": 1, "evaluate": 2}}
     log_read(tmp_path, "sentiment", "cd34", "evaluate")
     assert count_reads(tmp_path) == {"sentiment": {"evaluate": 1}}  # a new test set begins anew
