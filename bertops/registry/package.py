@@ -144,4 +144,3 @@ def _plain_card(contents: Contents, card: TaskCard | None) -> str:
         f"---\nlicense: {contents.license}\nlibrary_name: transformers\n"
         f"pipeline_tag: {pipeline}\n---\n\n# {contents.name}\n\n{about} with bertops.\n"
     )
-
