@@ -21,7 +21,7 @@ from bertops.storage import write_whole
 
 SHARD_DOCUMENTS = 5_000
 SHARD_BYTES = 16_000_000  # a worker holds a shard, its words and their hashes in 0.5 GB
-SHARD_FILL = 0.5  # of both, on average: a fuller shard would more often end at the limit
+SHARD_FILL = 0.25  # of both, on average: a fuller shard would more often end at the limit
 SAMPLING = SplitParams(validation=0, test=0, salt="sample")
 
 

@@ -8,6 +8,7 @@ import json
 import lzma
 import os
 import tarfile
+import tracemalloc
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -202,6 +203,20 @@ def test_a_line_over_the_limit_is_skipped_without_being_held(read: Read) -> None
     found = read("a.jsonl", GOOD + long + LAST, max_document_bytes=1_000_000)
     assert found.texts == ["first", "last"]
     assert found.errors == ["line is longer than 1,000,000 bytes"]
+
+
+def test_a_line_of_100_mb_is_never_held(tmp_path: Path) -> None:
+    with (tmp_path / "a.jsonl").open("wb") as file:
+        file.write(GOOD)
+        file.writelines(b"x" * 1_000_000 for _ in range(100))
+        file.write(b"\n" + LAST)
+    source = SourceParams(name="s", path="a.jsonl", max_document_bytes=1_000_000)
+    tracemalloc.start()
+    found = [item.found for item in read_source(source, tmp_path)]
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [type(row).__name__ for row in found] == ["Record", "Fault", "Record"]
+    assert peak_bytes < 10_000_000
 
 
 def test_a_gzip_bomb_stops_at_the_ratio(read: Read) -> None:
