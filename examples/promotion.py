@@ -49,15 +49,18 @@ def tell(demo: Path) -> None:
     from bertops.registry.register import Facts, register
     from bertops.registry.smoke import smoke_test
     from bertops.release import open_registry, promote_version
+    from bertops.storage import hash_tree
 
     paths = Paths(demo)
+    corpus = hash_tree(paths.corpus)
     task = load(demo / "params.yaml").tasks[0].name
     registry = open_registry(paths)
     say(f"Damaging copies of the {task} model until the gates will tell them apart ...")
     candidates = choose(demo, task)
     for number, (about, model, _) in enumerate(candidates, start=1):
         say(f"\n{number}. {about}")
-        facts = Facts(lineage={"bertops.git_commit": "", "bertops.dvc_lock": about})
+        lineage = {"bertops.dvc_lock": about, "bertops.data.corpus": corpus}
+        facts = Facts(lineage={"bertops.git_commit": ""} | lineage)
         say(f"   {register(registry, task, model, facts).sentence}")
         try:
             done = promote_version(demo, task, number, why=about)

@@ -13,6 +13,7 @@ from bertops.paths import Paths
 from bertops.registry.client import VersionMissing
 from bertops.registry.register import Facts, register
 from bertops.release import open_registry
+from bertops.storage import hash_tree
 from examples.promotion import add_noise
 from tests.conftest import ROOT
 from tests.integration.mlflow_models import fresh_store
@@ -33,8 +34,9 @@ def project(tmp_path_factory):
         models = [paths.task_model(TASK), folder / "bad", folder / "alike"]
         add_noise(models[0], models[1], 2.0, seed=1)
         add_noise(models[0], models[2], 0.01, seed=1)
+        corpus = {"bertops.data.corpus": hash_tree(paths.corpus)}
         for model in models:
-            register(registry, TASK, model, Facts({"bertops.dvc_lock": model.name}))
+            register(registry, TASK, model, Facts({"bertops.dvc_lock": model.name} | corpus))
         yield folder
 
 
