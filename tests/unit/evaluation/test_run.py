@@ -156,8 +156,14 @@ def test_the_page_describes_the_corpus(project: tuple[Path, TaskInput], tmp_path
             "words_by_split": {"train": 123456, "validation": 7890},
         },
     )  # fmt: skip
-    write_json(tmp_path / "card.json", {"licences": {"imdb": "research use"},
-                                        "languages": {"en": 1200}})  # fmt: skip
+    write_json(
+        tmp_path / "card.json",
+        {
+            "licences": {"imdb": "research use"}, "languages": {"en": 1200},
+            "report": {"rules": {}, "edits": {}, "contamination": {}},
+            "words": {}, "near_misses": {}, "copies": [],
+        },
+    )  # fmt: skip
     inputs = replace(inputs, corpus=tmp_path / "clean.json", data_card=tmp_path / "card.json")
     content = gather(inputs)
     assert content.corpus is not None
