@@ -1,8 +1,12 @@
 """Limits that raw, cleaned and task data must keep; outside them the pipeline stops."""
 
+from typing import Annotated
+
 from pydantic import Field
 
 from bertops.section import Section
+
+Quantile = Annotated[float, Field(ge=0, le=1)]
 
 
 class QualityParams(Section):
@@ -24,6 +28,14 @@ class QualityParams(Section):
         description="For a step or `step.rule`, most of the documents that it may drop (share).",
     )
     min_words_median: int = Field(5, ge=0, description="Median words of a cleaned document.")
+    word_quantiles: dict[Quantile, tuple[int, int]] = Field(
+        default_factory=dict,
+        description="Quantile → least and most words of the cleaned document that stands there.",
+    )
+    language_shares: dict[str, tuple[float, float]] = Field(
+        default_factory=dict,
+        description="Language → least and most share of the cleaned documents; 0 when none is.",
+    )
     min_corpus_documents: int = Field(10, ge=1, description="Training documents, at least.")
     min_task_rows: int = Field(10, ge=1, description="Rows of each split of a task, at least.")
     max_label_share: float = Field(

@@ -80,7 +80,8 @@ def raw_checks(params: QualityParams) -> list[Check]:
 
 
 def corpus_checks(params: QualityParams) -> list[Check]:
-    """Checks on the tables `documents`, `files`, `rules` and `figures` of the cleaned corpus."""
+    """Checks on the tables `documents`, `files`, `rules`, `distributions` and `figures` of
+    the cleaned corpus."""
     check = _checks_of("corpus")
     return [
         check("documents", "id_is_unique", UNIQUE, COPIES, column="doc_id"),
@@ -110,6 +111,14 @@ def corpus_checks(params: QualityParams) -> list[Check]:
             BETWEEN,
             "Read its drops in data/ledger, then change the rule or max_drop_share.",
             column="over_limit",
+            max_value=0,
+        ),
+        check(
+            "distributions",
+            "as_expected",
+            BETWEEN,
+            "See reports/data_card/card.md; limits: word_quantiles, language_shares.",
+            column="outside",
             max_value=0,
         ),
         *_figures(check, params),

@@ -107,9 +107,15 @@ def validate_corpus(
         "documents": documents,
         "files": _corpus_files(documents, dropped, raw),
         "rules": _rules(dropped, len(documents), params),
+        "distributions": _distributions(documents, params),
         "figures": pl.DataFrame([figures]),
     }
-    places = {"documents": PLACE, "files": PLACE, "rules": ("rule", "share", "limit")}
+    places = {
+        "documents": PLACE,
+        "files": PLACE,
+        "rules": ("rule", "share", "limit"),
+        "distributions": ("what", "found", "least", "most"),
+    }
     return run_gate("corpus", tables, corpus_checks(params), docs, places, figures)
 
 
@@ -146,6 +152,25 @@ def _corpus_figures(documents: pl.DataFrame, dropped: pl.DataFrame) -> dict[str,
         "words_median": documents["words"].median() or 0.0,
         "words": documents["words"].sum(),
     }
+
+
+def _distributions(documents: pl.DataFrame, params: QualityParams) -> pl.DataFrame:
+    """One row for each limit on lengths and languages: what was found, and how far outside."""
+    words, count = documents["words"], max(len(documents), 1)
+    found: list[tuple[str, float, tuple[float, float]]] = [
+        (f"words at quantile {quantile:g}", float(words.quantile(quantile) or 0), limits)
+        for quantile, limits in sorted(params.word_quantiles.items())
+    ]
+    found += [
+        (f"share of {name}", len(documents.filter(language=name)) / count, limits)
+        for name, limits in sorted(params.language_shares.items())
+    ]
+    rows = [
+        (what, value, least, most, max(least - value, value - most, 0.0))
+        for what, value, (least, most) in found
+    ]
+    schema = dict.fromkeys(("found", "least", "most", "outside"), pl.Float64)
+    return pl.DataFrame(rows, {"what": pl.String, **schema}, orient="row")
 
 
 def _rules(dropped: pl.DataFrame, kept: int, params: QualityParams) -> pl.DataFrame:

@@ -60,7 +60,7 @@ def raw_gate(folder: Path, docs: Path, *, wrong: bool) -> Any:
     return validate_raw({"films": place}, {"films": report}, docs, PARAMS)
 
 
-def corpus_gate(folder: Path, docs: Path, *, wrong: bool) -> Any:
+def corpus_gate(folder: Path, docs: Path, *, wrong: bool, params: QualityParams = PARAMS) -> Any:
     """Cleaned documents; in the broken table some have no language."""
     english = ["en"] * DOCUMENTS
     cleaned = table(
@@ -73,7 +73,7 @@ def corpus_gate(folder: Path, docs: Path, *, wrong: bool) -> Any:
     write(folder / "corpus/train", CORPUS, cleaned)
     write(folder / "corpus/validation", CORPUS)
     raw, ledger = write(folder / "raw", RAW, table(RAW)), write(folder / "ledger", LEDGER)
-    return validate_corpus(folder / "corpus", ledger, {"films": raw}, docs, PARAMS)
+    return validate_corpus(folder / "corpus", ledger, {"films": raw}, docs, params)
 
 
 def task_gate(folder: Path, docs: Path, *, wrong: bool) -> Any:
@@ -136,3 +136,28 @@ def test_a_good_table_passes_every_rule(rule: str, tmp_path: Path):
     assert report.passed
     assert rule in {outcome.rule for outcome in report.outcomes}
     assert (tmp_path / "docs/index.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("limits", "outside"),
+    [
+        ({"word_quantiles": {0.05: (5, 20), 0.95: (5, 20)}}, None),
+        ({"word_quantiles": {0.5: (5, 20), 0.95: (100, 900)}}, "words at quantile 0.95"),
+        ({"language_shares": {"en": (0.9, 1), "de": (0, 0.1)}}, None),
+        ({"language_shares": {"en": (0, 0.5)}}, "share of en"),
+        ({"language_shares": {"de": (0.1, 1)}}, "share of de"),
+    ],
+)
+def test_lengths_and_languages_must_be_as_params_expect(
+    limits: dict[str, Any], outside: str | None, tmp_path: Path
+):
+    params = QualityParams.model_validate(limits)
+    if outside is None:
+        assert corpus_gate(tmp_path, tmp_path / "docs", wrong=False, params=params).passed
+        return
+    with pytest.raises(QualityFailed) as stopped:
+        corpus_gate(tmp_path, tmp_path / "docs", wrong=False, params=params)
+    assert [outcome.rule for outcome in stopped.value.failed] == [
+        "corpus.distributions.as_expected"
+    ]
+    assert f"what='{outside}'" in str(stopped.value)
