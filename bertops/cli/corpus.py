@@ -1,7 +1,7 @@
 """`bertops corpus`: why a document was dropped, what the rules would do, what changed, and cleaning
 by many processes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -74,7 +74,29 @@ def diff(
     if json:
         print_json({name: {"old": before, "new": after} for name, before, after in changes})
     else:
-        print(table([(n, f"{a:,}", "→", f"{b:,}", f"{b - a:+,}") for n, a, b in changes]))
+        print(_changes(changes))
+
+
+def _changes(changes: Iterable[tuple[str, int, int]]) -> str:
+    return table([(n, f"{a:,}", "→", f"{b:,}", f"{b - a:+,}") for n, a, b in changes])
+
+
+@app.command()
+def last(context: typer.Context, json: JsonFlag = False) -> None:
+    """Tell how long the steps of the last cleaning took, and what changed since the one before."""
+    from bertops.corpus.history import recall
+    from bertops.errors import UsageError
+    from bertops.paths import Paths
+
+    found = recall(Paths(context.obj).shards)
+    if found is None:
+        raise UsageError("nothing was cleaned in this checkout yet; run bertops stage clean")
+    if json:
+        print_json(plain(found))
+        return
+    print(table([(name, f"{seconds:,.1f} s") for name, seconds in found.seconds.items()]))
+    print("\nsince the run before:" if found.changes else "\nsince the run before: no change")
+    print(_changes(found.changes))
 
 
 Task = Annotated[int, typer.Option(help="Which share, from 0: $SLURM_ARRAY_TASK_ID.")]

@@ -14,10 +14,12 @@ files: `judge_share`, then `sign_share`; `clean_corpus` finds all shards done an
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from bertops.corpus.clock import Clock
 from bertops.corpus.evaluation_texts import write_evaluation_texts
+from bertops.corpus.history import remember
 from bertops.corpus.outputs import corpus_rows, ledger_entries
 from bertops.corpus.params import CorpusParams
-from bertops.corpus.passes import Place, judge, plan_judging, sign
+from bertops.corpus.passes import Place, judge, plan_judging, seconds_of, sign
 from bertops.corpus.report import CleanReport, summarize
 from bertops.corpus.tables import CORPUS, LEDGER, write_parts
 from bertops.corpus.verdicts import compare
@@ -48,18 +50,29 @@ def clean_corpus(
         params: knobs of every step.
         split: which documents are for training, validation and tests.
         work: folder that keeps finished shards from run to run, keyed by all they depend on: a
-            killed run resumes, and a new file costs only itself. Without it, all is done afresh.
+            killed run resumes, and a new file costs only itself; `history` notes there how long it
+            took. Without it, all is done afresh.
 
     Returns:
         Counts that add up: read = kept + dropped, where dropped includes the test split.
     """
+    clock = Clock()
     with Place.opened(work) as place:
-        write_evaluation_texts(evaluation_texts, place.evaluation, params)
+        with clock.step("evaluation texts"):
+            write_evaluation_texts(evaluation_texts, place.evaluation, params)
         judged = plan_judging(raw, place, params, split)
-        judge(judged, params)
-        shards = sign(judged, place, params)
-        verdicts = compare(shards, params)
-        with write_whole(corpus) as corpus_partial, write_whole(ledger) as ledger_partial:
+        with clock.step("judge"):
+            judge(judged, params)
+        clock.add(seconds_of(judged))
+        with clock.step("sign"):
+            shards = sign(judged, place, params)
+        with clock.step("compare"):
+            verdicts = compare(shards, params)
+        with (
+            clock.step("write"),
+            write_whole(corpus) as corpus_partial,
+            write_whole(ledger) as ledger_partial,
+        ):
             for name in ("train", "validation"):
                 rows = corpus_rows(shards, verdicts, name, params)
                 documents, size = params.shard_documents, params.shard_bytes
@@ -67,7 +80,10 @@ def clean_corpus(
             entries = ledger_entries(shards, verdicts)
             write_parts(entries, ledger_partial, LEDGER, LEDGER_PART_ROWS, params.shard_bytes)
         place.forget_all_but(judged, shards)
-    return summarize(corpus, ledger, tuple(evaluation_texts))
+    report = summarize(corpus, ledger, tuple(evaluation_texts))
+    if work:
+        remember(work, report, clock.seconds)
+    return report
 
 
 def judge_share(

@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from bertops.corpus.clock import Clock
 from bertops.corpus.langid import identify
 from bertops.corpus.normalize import normalize
 from bertops.corpus.params import CorpusParams, SourceParams
@@ -41,25 +42,36 @@ class Judged:
 
 
 def judge_batch(
-    raw: pl.DataFrame, source: SourceParams, params: CorpusParams, split: SplitParams
+    raw: pl.DataFrame,
+    source: SourceParams,
+    params: CorpusParams,
+    split: SplitParams,
+    clock: Clock | None = None,
 ) -> Judged:
     """Repair the documents of a batch and name, for each that is dropped, every rule it fails.
 
-    Documents of the split `test` are repaired and set aside, and judged by no rule.
+    Documents of the split `test` are repaired and set aside, and judged by no rule. `clock` is
+    told how long each step took.
     """
-    text, applied = normalize(raw["text"], params.normalize)
+    clock = clock or Clock()
+    with clock.step("judge: normalize"):
+        text, applied = normalize(raw["text"], params.normalize)
+    with clock.step("judge: language"):
+        languages = identify(text, params.language)
     table = raw.with_columns(
         text,
-        *identify(text, params.language),
+        *languages,
         bytes=pl.col("text").str.len_bytes().cast(pl.Int64),
         split=pl.Series([split_of(id, split) for id in raw["doc_id"]], dtype=pl.String),
         applied=applied,
     )
     test = table.filter(pl.col("split") == "test")
     rest = table.filter(pl.col("split") != "test")
-    failures, rest = _failures(rest, source, params)
+    with clock.step("judge: rules"):
+        failures, rest = _failures(rest, source, params)
     kept = rest.join(failures.select("document").unique(), on="document", how="anti")
-    kept = _redacted(pl.concat([kept.drop("document"), test]), params)
+    with clock.step("judge: personal data"):
+        kept = _redacted(pl.concat([kept.drop("document"), test]), params)
     return Judged(
         kept=kept.sort("file", "row").select(JUDGED.names()).cast(JUDGED),
         ledger=pl.concat([_failed_rows(rest, failures), set_aside(test)]).sort(

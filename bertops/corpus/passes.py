@@ -8,16 +8,17 @@ from pathlib import Path
 
 import polars as pl
 
+from bertops.corpus.clock import Clock
 from bertops.corpus.dedup import boilerplate_lines
 from bertops.corpus.params import CorpusParams, SourceParams
 from bertops.corpus.presidio_check import prepare
-from bertops.corpus.shard import judge_shard, key_of, sign_shard
+from bertops.corpus.shard import SECONDS, judge_shard, key_of, sign_shard
 from bertops.corpus.tables import only_part, parts
 from bertops.corpus.verdicts import Signed
 from bertops.document import SplitParams
 from bertops.errors import BertopsError
 from bertops.parallel import ALL, Share, Task, run_tasks
-from bertops.storage import hash_code, hash_file, hash_tree, remove
+from bertops.storage import hash_code, hash_file, hash_tree, read_json, remove
 
 CODE = Path(__file__).parent
 OWN = "bertops-clean-"
@@ -94,6 +95,15 @@ def judge(plan: Plan, params: CorpusParams, share: Share = ALL) -> None:
     """Judge the raw parts of this share; those that were judged before are not judged again."""
     tasks = {target: task for shards in plan.values() for target, task in shards.items()}
     _run_missing(judge_shard, tasks, params, "judge", share)
+
+
+def seconds_of(judged: Plan) -> dict[str, float]:
+    """What the steps of judging took, over all shards."""
+    clock = Clock()
+    for shards in judged.values():
+        for folder in shards:
+            clock.add(read_json(folder / SECONDS))
+    return clock.seconds
 
 
 def plan_judging(

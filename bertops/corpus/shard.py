@@ -11,6 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
+from bertops.corpus.clock import Clock
 from bertops.corpus.decontaminate import MATCHES, find_overlaps, load_index
 from bertops.corpus.judge import JUDGED, judge_batch
 from bertops.corpus.minhash import band_names, bands
@@ -19,8 +20,9 @@ from bertops.corpus.rules.flat import split_lines
 from bertops.corpus.shingles import Words, content_words, shingles, text_hashes
 from bertops.corpus.tables import LEDGER, PartWriter, batches, only_part, write_single
 from bertops.document import SplitParams
-from bertops.storage import write_whole
+from bertops.storage import write_json, write_whole
 
+SECONDS = "seconds.json"
 LINES = pl.Schema({"source": pl.String, "hash": pl.UInt64, "documents": pl.UInt32})
 
 
@@ -28,19 +30,20 @@ def judge_shard(
     raw: Path, target: Path, source: SourceParams, params: CorpusParams, split: SplitParams
 ) -> None:
     """Judge every document of one raw part; writes kept/, ledger/ and lines/ under `target`."""
-    lines = [LINES.to_frame()]
+    lines, clock = [LINES.to_frame()], Clock()
     with (
         write_whole(target) as partial,
         PartWriter(partial / "kept", JUDGED) as kept,
         PartWriter(partial / "ledger", LEDGER) as ledger,
     ):
         for batch in batches(raw):
-            judged = judge_batch(batch, source, params, split)
+            judged = judge_batch(batch, source, params, split, clock)
             kept.write(judged.kept)
             ledger.write(judged.ledger)
             lines.append(_line_counts(judged.kept, params.dedup.boilerplate_min_words))
         counts = pl.concat(lines).group_by("source", "hash").agg(pl.col("documents").sum())
         write_single(counts.sort("hash").select(LINES.names()).cast(LINES), partial / "lines")
+        write_json(partial / SECONDS, clock.seconds)
 
 
 def _line_counts(kept: pl.DataFrame, min_words: int) -> pl.DataFrame:

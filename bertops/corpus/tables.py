@@ -154,7 +154,8 @@ class PartWriter:
             self._part = pq.ParquetWriter(path, schema, compression="zstd")
             self._parts, self._rows, self._bytes = self._parts + 1, 0, 0
         if len(group):
-            self._part.write_table(_arrow(group), row_group_size=len(group))
+            whole = group.rechunk()  # Parquet's pages end where chunks end
+            self._part.write_table(_arrow(whole), row_group_size=len(group))
         self._rows, self._bytes = self._rows + len(group), self._bytes + _text_bytes(group)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bertops.corpus.history import LastRun, recall
 from bertops.evaluation.reads import count_reads
 from bertops.storage import read_json
 
@@ -35,7 +36,7 @@ class ReportInputs:
     state: Path | None = None
     """`.bertops/`: speed/<model>.json and the record of looks at test sets, where they are."""
     data_card: Path | None = None
-    """JSON of the data card: licences and languages of the corpus."""
+    """JSON of the data card: all that is told about the corpus."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,9 @@ class ReportContent:
     corpus: CorpusFacts | None
     drops: list[dict[str, Any]]
     """What was dropped, by rule; documents set aside for tests are none of it."""
+    card: Mapping[str, Any]
+    """The data card, as JSON has it; empty where there is none."""
+    cleaning: LastRun | None
     lineage: Mapping[str, str]
     speed: Mapping[str, Any]
     """By model, its speed on this machine."""
@@ -89,6 +93,8 @@ def gather(inputs: ReportInputs, verdicts: Sequence[Mapping[str, Any]] = ()) -> 
         curve=_read_curve(inputs.curve),
         corpus=_read_corpus(inputs),
         drops=_read_drops(inputs.ledger),
+        card=_read_card(inputs),
+        cleaning=recall(inputs.state / "corpus") if inputs.state else None,
         lineage=dict(inputs.lineage),
         speed=_read_speed(inputs.state),
         test_reads=count_reads(inputs.state) if inputs.state else {},
@@ -105,8 +111,7 @@ def _read_corpus(inputs: ReportInputs) -> CorpusFacts | None:
     if not inputs.corpus.exists():
         return None
     cleaning = read_json(inputs.corpus)
-    described = inputs.data_card is not None and inputs.data_card.exists()
-    card = read_json(inputs.data_card) if described and inputs.data_card else {}
+    card = _read_card(inputs)
     dropped = dict(cleaning["dropped"])
     return CorpusFacts(
         read=cleaning["read"],
@@ -117,6 +122,11 @@ def _read_corpus(inputs: ReportInputs) -> CorpusFacts | None:
         licences=card.get("licences", {}),
         languages=card.get("languages", {}),
     )
+
+
+def _read_card(inputs: ReportInputs) -> dict[str, Any]:
+    described = inputs.data_card is not None and inputs.data_card.exists()
+    return read_json(inputs.data_card) if described and inputs.data_card else {}
 
 
 def _read_speed(state: Path | None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 from bertops.corpus.clean import clean_corpus
 from bertops.corpus.ingest import SHARD_DOCUMENTS, write_raw
 from bertops.corpus.params import CorpusParams, LanguageParams, SourceParams
-from bertops.corpus.tables import parts, scan
+from bertops.corpus.tables import RAW, parts, scan, write_parts
 from bertops.document import SplitParams, document_id
 from bertops.parallel import ParallelParams
 from bertops.storage import hash_file, hash_tree
@@ -108,3 +108,11 @@ def _cleaned(root: Path, files: dict[str, int], monkeypatch: pytest.MonkeyPatch)
     split = SplitParams(validation=0, test=0)
     clean_corpus({"s": raw}, {}, root / "corpus", root / "ledger", params, split, root / "work")
     return told
+
+
+def test_how_rows_are_handed_over_changes_no_byte(tmp_path: Path) -> None:
+    table = pl.DataFrame(list(rows({"a": 900}, words=400)), RAW)
+    write_parts([table], tmp_path / "whole", RAW, 1000, 1 << 30)
+    pieces = (table.slice(start, 7) for start in range(0, len(table), 7))
+    write_parts(pieces, tmp_path / "pieces", RAW, 1000, 1 << 30)
+    assert hash_tree(tmp_path / "whole") == hash_tree(tmp_path / "pieces")
