@@ -86,8 +86,10 @@ def chunks(
 def _read(source: IO[bytes]) -> bytes:
     import zstandard
 
+    # Where what is packed is cut off, `read` loses the last chunk; files of fsspec have no other.
+    read: Callable[[int], bytes] = getattr(source, "read1", source.read)
     try:
-        return source.read1(CHUNK_BYTES)  # type: ignore[attr-defined]  # read() loses a cut chunk
+        return read(CHUNK_BYTES)
     except (
         EOFError,
         OSError,

@@ -14,6 +14,9 @@ import pytest
 import zstandard
 
 from bertops.corpus.errors import ColumnMissing, FormatUnknown, SourceMissing
+from bertops.corpus.params import SourceParams
+from bertops.corpus.readers import Record
+from bertops.corpus.sources import read_stream
 from bertops.corpus.wiki import plain_text
 from tests.unit.corpus.conftest import Ingested, read_folder
 from tests.unit.corpus.test_hostile_input import tarred, zipped
@@ -216,6 +219,19 @@ def test_an_fsspec_folder_is_searched_and_its_parquet_read(tmp_path: Path) -> No
         read_folder(tmp_path, path="memory://nowhere")
     with pytest.raises(FormatUnknown):
         read_folder(tmp_path, path="memory://folder/picture.png")
+
+
+def test_a_remote_file_that_can_only_read_is_read() -> None:
+    """As the files of s3fs are, which have no `read1`."""
+
+    class Remote(io.BytesIO):
+        read1 = property()  # type: ignore[assignment]  # asking for it is an AttributeError
+
+    source = SourceParams(name="s", path="s3://a")
+    for name, content in (("a.txt", b"one"), ("a.txt.gz", gzip.compress(b"one"))):
+        (item,) = read_stream(Remote(content), name, source)
+        assert isinstance(item.found, Record)
+        assert item.found.columns == {"text": "one"}
 
 
 def parquet(texts: list[str]) -> bytes:
