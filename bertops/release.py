@@ -26,6 +26,7 @@ from bertops.registry.params import Mode
 from bertops.registry.promote import Promotion, gates_passed, promote
 from bertops.registry.register import Facts, Registered, register
 from bertops.registry.signing import signing_key
+from bertops.registry.smoke import smoke_test
 from bertops.stages import lineage_tags, render_report, report_inputs
 from bertops.storage import read_json
 from bertops.tracking.store import open_store
@@ -183,9 +184,17 @@ def _fine_tuned_from(registry: Registry, task: str, encoder: str, version: int) 
 
 
 def promote_all(
-    params: Params, registry: Registry, registered: Sequence[Registered], ready: Sequence[Decision]
+    params: Params,
+    paths: Paths,
+    registry: Registry,
+    registered: Sequence[Registered],
+    ready: Sequence[Decision],
 ) -> tuple[Release, ...]:
-    """Promote what passed its gates; a refusal is recorded and is no failure."""
+    """Promote what passed its gates and its smoke test; a refusal is recorded and is no failure.
+
+    Raises:
+        BertopsError: a version failed its smoke test; its champion stays.
+    """
     releases = []
     for found, decision in zip(registered, ready, strict=True):
         base = Release(
@@ -193,7 +202,8 @@ def promote_all(
             decision.gates,
         )  # fmt: skip
         try:
-            done = promote(registry, decision, params.registry)
+            tried = _smoke_test(paths, registry, found.name)
+            done = promote(registry, decision, params.registry, smoke_test=tried)
         except GateRefused as refusal:
             standing: Standing = "refused" if decision.refused_by else "waiting"
             releases.append(replace(base, standing=standing, sentence=str(refusal)))
@@ -278,8 +288,16 @@ def promote_version(
     Raises:
         PromotionRefused: a gate said no.
         VersionMissing: there is no such version.
+        SmokeTestFailed: it gives no usable answer.
     """
     ready = decide_version(root, name, version)
-    rules = load(root / "params.yaml").registry
+    rules, paths = load(root / "params.yaml").registry, Paths(root)
     settings = rules.model_copy(update={"mode": mode or rules.mode})
-    return promote(open_registry(Paths(root)), ready, settings, why=why)
+    registry = open_registry(paths)
+    tried = _smoke_test(paths, registry, name)
+    return promote(registry, ready, settings, why=why, smoke_test=tried)
+
+
+def _smoke_test(paths: Paths, registry: Registry, name: str) -> Callable[[int], None]:
+    """Fetches a version of a model as its users will, loads it and asks it something."""
+    return lambda version: smoke_test(registry, name, version, paths.state / "models")

@@ -146,7 +146,7 @@ def promote(
     """Move the champions that may move."""
     params, paths = load(root / "params.yaml"), Paths(root)
     registry = release.open_registry(paths)
-    found = release.promote_all(params, registry, registered, decisions)
+    found = release.promote_all(params, paths, registry, registered, decisions)
     for one in found:
         say(f"promote {one.model}: {one.sentence}")
     return found

@@ -91,11 +91,13 @@ def promote(
     *,
     why: str = "passed its gates",
     who: str | None = None,
+    smoke_test: Callable[[int], None] | None = None,
     dry_run: bool = False,
 ) -> Promotion:
     """Make a candidate the champion, or say why not; both go into the history.
 
     Args:
+        smoke_test: loads a version and asks it something; when it raises, nothing is changed.
         dry_run: change and record nothing, and say what would happen. Also when `params.mode` is
             `dry-run`; with `off` nothing is decided.
 
@@ -117,6 +119,8 @@ def promote(
         raise PromotionRefused(d, dry_run)
     if params.approval and d.candidate not in approved:
         raise ApprovalMissing(d.name, d.candidate)
+    if smoke_test is not None:
+        smoke_test(d.candidate)
     if not dry_run:
         record(ledger, d.name, lambda state: _promotion(state, d, why, who))
     return Promotion(d.name, d.champion, d.candidate, not dry_run, _promoted(d, dry_run), d.gates)

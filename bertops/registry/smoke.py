@@ -21,7 +21,8 @@ class SmokeTestFailed(BertopsError):
         self.name, self.version, self.answer = name, version, answer
         super().__init__(
             f"{name} version {version} was loaded and asked {QUESTION!r}; its answer is not "
-            f"usable: {answer!r}. Nothing was changed. Choose another version with --to."
+            f"usable: {answer!r}. Nothing was changed. Choose another version: bertops registry "
+            f"list {name}."
         )
 
 

@@ -12,6 +12,7 @@ from bertops.paths import Paths
 from bertops.registry.history import read_state
 from bertops.registry.register import Facts, register
 from bertops.release import open_registry, promote_version
+from bertops.storage import hash_tree
 from examples.promotion import add_noise
 from tests.integration.tiny_project import TASK, tiny_project
 from tests.services.ask import flow_runs, prefect, server, wait_for
@@ -25,12 +26,14 @@ HEARTBEAT_S = 30  # as the fixture `project` sets it
 def registered(project: Path) -> Path:
     """Version 1 is the champion; 2 and 3 are hardly changed."""
     tiny_project(project)
-    registry, first = open_registry(Paths(project)), Paths(project).task_model(TASK)
-    register(registry, TASK, first, Facts({}))
+    paths = Paths(project)
+    registry, first = open_registry(paths), paths.task_model(TASK)
+    facts = Facts({"bertops.data.corpus": hash_tree(paths.corpus)})
+    register(registry, TASK, first, facts)
     promote_version(project, TASK, 1, why="the first")
     for seed in (1, 2):
         add_noise(first, project / f"alike{seed}", 0.01, seed=seed)
-        register(registry, TASK, project / f"alike{seed}", Facts({}))
+        register(registry, TASK, project / f"alike{seed}", facts)
     return project
 
 
