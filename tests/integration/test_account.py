@@ -32,6 +32,9 @@ REFUSE = (
     "leave_ending('validate_corpus: 1 of 9 rules failed', {code}); raise SystemExit({code})"
 )
 
+RAN = f"""{sys.executable} -c "from bertops.versioning import leave_ending; leave_ending('', 0)" """
+"""What `bertops stage` does at its end, by which a run is told from an output of the cache."""
+
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
@@ -40,7 +43,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / ".dvc/config").write_text("[core]\n    analytics = false\n")
     (tmp_path / ".gitignore").write_text("*.txt\n")
     (tmp_path / "params.yaml").write_text("size: 1\n")
-    write_graph(tmp_path, "echo good > gate.txt")
+    write_graph(tmp_path, f"echo good > gate.txt && {RAN}")
     begin_repository(tmp_path)
     for name in ("user.name", "user.email"):
         subprocess.run(["git", "config", name, "test"], cwd=tmp_path, check=True)
@@ -55,7 +58,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def write_graph(project: Path, gate: str) -> None:
     stages = {
-        "make": {"cmd": "echo made > made.txt", "outs": ["made.txt"]},
+        "make": {"cmd": f"echo made > made.txt && {RAN}", "outs": ["made.txt"]},
         "validate_corpus": {"cmd": gate, "deps": ["made.txt"], "outs": ["gate.txt"]},
     }
     (project / "dvc.yaml").write_text(json.dumps({"stages": stages}))
@@ -91,10 +94,7 @@ def test_a_run_leaves_its_stages_with_times_and_costs_and_a_link(
     assert (project / "r.html").as_uri() in newest("report").data
     pipeline(project)
     assert outcomes() == {"make": "up to date", "validate_corpus": "up to date"}
-    (project / "gate.txt").unlink()
-    pipeline(project)
-    assert outcomes() == {"make": "up to date", "validate_corpus": "restored"}
-    assert titles(inbox) == ["pipeline: success"] * 3
+    assert titles(inbox) == ["pipeline: success"] * 2
 
 
 def test_a_run_that_fails_leaves_the_same(project: Path, inbox: list[dict[str, str]]):
@@ -140,7 +140,8 @@ def test_new_data_is_trained_on_and_told_once(project: Path, inbox: list[dict[st
 def test_a_stage_that_was_killed_is_tried_again(project: Path):
     """It kills itself the first time."""
     mark = project / "tried"
-    write_graph(project, f"test -e {mark} || {{ touch {mark}; kill -9 $$; }}; echo > gate.txt")
+    once = f"test -e {mark} || {{ touch {mark}; kill -9 $$; }}"
+    write_graph(project, f"{once}; echo > gate.txt && {RAN}")
     pipeline(project)
     assert mark.exists()
     assert outcomes() == {"make": "ran", "validate_corpus": "ran"}

@@ -1,6 +1,7 @@
 """What the flows decide, on a small project: promotion with a person, monitoring, notifications."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -17,6 +18,7 @@ from bertops.registry.history import read_state
 from bertops.registry.register import Facts, register
 from bertops.registry.smoke import SmokeTestFailed
 from bertops.release import open_registry
+from bertops.storage import hash_tree
 from examples.promotion import add_noise
 from flows import promotion as promotion_flow
 from flows.__main__ import _parse
@@ -40,8 +42,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     models = [Paths(folder).task_model(TASK), folder / "alike", folder / "bad"]
     add_noise(models[0], models[1], 0.01, seed=1)
     add_noise(models[0], models[2], 2.0, seed=1)
+    facts = Facts({"bertops.data.corpus": hash_tree(Paths(folder).corpus)})
     for model in models:
-        register(open_registry(Paths(folder)), TASK, model, Facts({}))
+        register(open_registry(Paths(folder)), TASK, model, facts)
     promotion.fn(TASK, 1, root=folder)
     return folder
 
@@ -185,7 +188,8 @@ def test_drift_is_told_and_asks_for_a_retrain(
 ):
     started = []
     monkeypatch.setattr("flows.monitor.run_deployment", lambda name, timeout: started.append(name))
-    monkeypatch.setattr("flows.monitor.PREFECT_API_URL.value", lambda: "http://server")
+    server = SimpleNamespace(value=lambda: "http://server")
+    monkeypatch.setattr("flows.monitor.PREFECT_API_URL", server)
     report = monitor.fn(scored(reference, [FOREIGN * 2] * 150), TASK, root=reference)
     assert report.drifted
     assert "words, length" in report.sentence

@@ -11,6 +11,7 @@ import os
 import random
 import signal
 import time
+import traceback
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,16 @@ def params(kills: int):
 def attempt(inputs: Path, work: Path, kills: int) -> None:
     torch.set_num_threads(1)
     os.environ["BERTOPS_DEVICE"] = "cpu"
-    engine.run(inputs, work, params(kills))
+    try:
+        engine.run(inputs, work, params(kills))
+    except BaseException:  # a forked child has no other way to say what went wrong
+        (work / "error.txt").write_text(traceback.format_exc())
+        raise
+
+
+def work_error(work: Path) -> str:
+    error = work / "error.txt"
+    return error.read_text() if error.exists() else "nothing was said"
 
 
 def start(inputs: Path, work: Path, kills: int) -> multiprocessing.Process:
@@ -92,7 +102,8 @@ def torture(inputs: Path, tmp_path: Path, kills: int, seed: int) -> int:
     )
     child = start(inputs, tmp_path / "tortured", kills)
     child.join()
-    assert child.exitcode == 0
+    said = work_error(tmp_path / "tortured")
+    assert child.exitcode == 0, said
     assert engine.outcome(tmp_path / "tortured") == engine.outcome(tmp_path / "untouched")
     return inside
 
