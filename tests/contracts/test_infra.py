@@ -330,7 +330,7 @@ def test_a_run_works_in_the_checkout_of_its_worker(monkeypatch: pytest.MonkeyPat
     assert enter() == {"directory": str(tmp_path)}
 
 
-def test_whoever_writes_dvc_lock_runs_alone_in_its_checkout(repository: Path):
+def test_one_run_of_each_writing_deployment_at_a_time(repository: Path):
     for name, one in read_deployments(repository).items():
         if name in {"pipeline", "pipeline-gpu", "retrain", "backfill"}:
             assert one["concurrency_limit"]["limit"] == 1
