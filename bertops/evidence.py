@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from bertops.errors import BertopsError
 from bertops.evaluation.answers import Answers, PredictionTable, as_values
 from bertops.evaluation.bias import group_gaps
 from bertops.evaluation.compare import Comparison, compare
@@ -174,17 +175,41 @@ def write_answers(kept: Path, model: Path, exam: Exam) -> None:
         pl.DataFrame({key: [row[key] for row in found] for key in ANSWERED}).write_parquet(partial)
 
 
+class LabelsChanged(BertopsError):
+    """A version answers with other labels than today's task has, so they cannot be compared."""
+
+    def __init__(
+        self, task: str, model: str, unknown: Sequence[str], labels: Sequence[str]
+    ) -> None:
+        self.unknown, self.labels = tuple(unknown), tuple(labels)
+        other = f"answers {', '.join(unknown)}" if unknown else "has another number of labels"
+        super().__init__(
+            f"{task} {model} {other}, and the labels of the task are {', '.join(labels)} now: the "
+            "two cannot be compared. Give the task another name in params.yaml, which begins a "
+            "history of its own, or give it back its labels."
+        )
+
+
 def read_answers(kept: Path, model: str, exam: Exam) -> Answers:
-    """The answers that `write_answers` kept, under a name for the model."""
+    """The answers that `write_answers` kept, under a name for the model.
+
+    Raises:
+        LabelsChanged: they are labels of another time.
+    """
     found = pl.read_parquet(kept)
     if not exam.shipped.classes:
         return replace(exam.shipped, model=model, predicted=as_values(found["prediction"]))
-    ids = {label: i for i, label in enumerate(exam.table.labels)}
+    labels = exam.table.labels
+    ids = {label: i for i, label in enumerate(labels)}
+    unknown = sorted({str(label) for label in found["prediction"]} - set(ids))
+    probabilities = np.array(found["probabilities"].to_list())
+    if unknown or probabilities.shape[1] != len(labels):
+        raise LabelsChanged(exam.task, model, unknown, labels)
     return replace(
         exam.shipped,
         model=model,
         predicted=np.array([ids[str(label)] for label in found["prediction"]]),
-        probabilities=np.array(found["probabilities"].to_list()),
+        probabilities=probabilities,
     )
 
 

@@ -3,13 +3,15 @@
 from contextlib import nullcontext
 from types import SimpleNamespace
 
+import numpy as np
 import polars as pl
 import pytest
 from pydantic import ValidationError
 
 from bertops import stages
+from bertops.evaluation.answers import Answers
 from bertops.evaluation.reads import count_reads
-from bertops.evidence import count_leaked
+from bertops.evidence import LabelsChanged, count_leaked, read_answers
 from bertops.params import load
 from bertops.paths import Paths
 from bertops.registry.params import RegistryParams
@@ -84,3 +86,25 @@ def test_fine_tuning_looks_at_the_test_set_and_that_is_written_down(
     monkeypatch.setattr(stages, "_write", lambda *given, **more: None)
     stages.finetune(params.model_copy(update={"tasks": (task,)}), project, "t")
     assert count_reads(project.state) == {"t": {"finetune": 1}}
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        (("bad", "good"), "sentiment version 1 answers negative, positive, and the labels"),
+        (("negative", "neutral", "positive"), "has another number of labels"),
+    ],
+)
+def test_answers_of_other_labels_are_not_compared(tmp_path, labels, told):
+    kept = tmp_path / "kept.parquet"
+    rows = {"prediction": ["negative", "positive"], "probabilities": [[0.9, 0.1], [0.2, 0.8]]}
+    pl.DataFrame(rows).write_parquet(kept)
+    shipped = Answers(
+        model="today", seed=1, split="test", ids=np.array(["a", "b"]), gold=np.array([0, 1]),
+        predicted=np.array([0, 1]), probabilities=np.eye(2),
+    )  # fmt: skip
+    exam = SimpleNamespace(task="sentiment", table=SimpleNamespace(labels=labels), shipped=shipped)
+    with pytest.raises(LabelsChanged, match=told):
+        read_answers(kept, "version 1", exam)
+    exam.table.labels = ("negative", "positive")
+    assert read_answers(kept, "version 1", exam).predicted.tolist() == [0, 1]
