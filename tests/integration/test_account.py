@@ -106,6 +106,7 @@ def test_a_run_that_fails_leaves_the_same(project: Path, inbox: list[dict[str, s
     assert titles(inbox) == ["pipeline: failed"]
 
 
+@pytest.mark.service  # its timeout is longer than a slow machine takes to begin
 def test_a_run_that_takes_too_long_is_stopped_and_told(project: Path, inbox: list[dict[str, str]]):
     write_graph(project, "sleep 300")
     state: State[Any] = pipeline.with_options(timeout_seconds=40)(project, return_state=True)

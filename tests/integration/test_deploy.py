@@ -18,7 +18,7 @@ from prefect.settings import (
 from flows.deploy import FILE, ZOMBIES, DeployReport, deploy
 from tests.conftest import ROOT
 
-pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.slow]
+pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.service]
 
 
 @pytest.fixture
