@@ -1,9 +1,9 @@
 """Kill the trainer with SIGKILL again and again; the end must be that of an untouched run.
 
 Moments are drawn from a seed. Half of the kills fall inside a save: the files of a checkpoint are
-being written, synced or renamed. Each attempt is a forked child, so that 100 of them take minutes
-and not hours; the child does what a fresh process would: open the inputs, find the newest valid
-checkpoint, carry on.
+being written, synced or renamed. Each attempt is forked from a server that did nothing but import,
+so that 100 of them take minutes and not hours. It does what a fresh process would: open the inputs,
+find the newest valid checkpoint, carry on.
 """
 
 import multiprocessing
@@ -11,36 +11,14 @@ import os
 import random
 import signal
 import time
-import traceback
 from pathlib import Path
 
 import pytest
-import torch
 
 from tests import engine
+from tests.torture.trainer import MOST_SAVES, SAVE_EVERY, attempt
 
-SAVE_EVERY = 3
-MOST_SAVES = 3  # between a start and a kill, so that the run cannot end before the last kill
 PATIENCE_S = 60.0
-
-
-def params(kills: int):
-    return engine.toy_params(
-        steps=kills * SAVE_EVERY * (MOST_SAVES + 1) + 10,
-        save_every_steps=SAVE_EVERY,
-        log_every_steps=5,
-        validate_every_steps=20,
-    )
-
-
-def attempt(inputs: Path, work: Path, kills: int) -> None:
-    torch.set_num_threads(1)
-    os.environ["BERTOPS_DEVICE"] = "cpu"
-    try:
-        engine.run(inputs, work, params(kills))
-    except BaseException:  # a forked child has no other way to say what went wrong
-        (work / "error.txt").write_text(traceback.format_exc())
-        raise
 
 
 def work_error(work: Path) -> str:
@@ -49,7 +27,9 @@ def work_error(work: Path) -> str:
 
 
 def start(inputs: Path, work: Path, kills: int) -> multiprocessing.Process:
-    child = multiprocessing.get_context("fork").Process(target=attempt, args=(inputs, work, kills))
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.torture.trainer"])
+    child = context.Process(target=attempt, args=(inputs, work, kills))
     child.start()
     return child
 
