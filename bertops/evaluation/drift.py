@@ -11,7 +11,7 @@ samples of n and m words from the same source are about 32/n + 32/m apart: 0.03 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,10 +55,12 @@ def read_batch(path: Path, text_column: str = "text") -> pl.DataFrame:
     Raises:
         UsageError: the file is missing, of another kind, or has no predictions.
     """
-    readers = {".jsonl": pl.read_ndjson, ".csv": pl.read_csv, ".parquet": pl.read_parquet}
+    readers: Mapping[str, Callable[[Path], pl.DataFrame]] = {
+        ".jsonl": pl.read_ndjson, ".csv": pl.read_csv, ".parquet": pl.read_parquet,
+    }  # fmt: skip
     if path.suffix not in readers or not path.is_file():
         raise UsageError(f"{path}: expected a .jsonl, .csv or .parquet file")
-    found: pl.DataFrame = readers[path.suffix](path)  # type: ignore[operator]
+    found = readers[path.suffix](path)
     if "prediction" not in found.columns:
         raise UsageError(
             f"{path} has no column prediction; it has {', '.join(found.columns)}. "
