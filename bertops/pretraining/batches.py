@@ -130,6 +130,7 @@ class Batches:
             (self.seed, epochs_B, rows_B),
             self.masking,
             self.source.masking_vocab,
+            rows.continues_BL,
         )
         places_P, labels_P, targets = self._gather(labels_BL)
         return RowBatch(

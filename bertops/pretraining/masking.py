@@ -44,6 +44,7 @@ def mask_rows(
     place: tuple[int, Ids, Ids],
     params: MaskingParams,
     vocab: MaskingVocab,
+    continues_BL: Flags | None = None,
 ) -> tuple[Ids, Ids]:
     """Hide a share of the tokens of each row, for masked-LM training.
 
@@ -52,6 +53,8 @@ def mask_rows(
         maskable_BL: False on padding and special tokens.
         place: seed, epoch of each row (B) and number of each row (B); they alone decide, so a row
             is masked alike on every rank and after every restart, and anew in every epoch.
+        continues_BL: tokens that continue a word though the vocabulary does not tell: characters
+            of Chinese.
 
     Returns:
         inputs_BL: the ids, the chosen ones replaced: [MASK], unchanged or random.
@@ -64,7 +67,9 @@ def mask_rows(
     budget_B = targets_in(maskable_BL.sum(axis=1), params.rate)
     scores_BL = random_bits(*key, _CHOICE)
     if params.whole_words:
-        chosen_BL = choose_words(scores_BL, maskable_BL, vocab.continues[ids_BL], budget_B)
+        words_BL = vocab.continues[ids_BL]
+        words_BL = words_BL if continues_BL is None else words_BL | continues_BL
+        chosen_BL = choose_words(scores_BL, maskable_BL, words_BL, budget_B)
     else:
         chosen_BL = _choose_tokens(scores_BL, maskable_BL, budget_B)
     fate_BL = random_uniform(*key, _FATE)

@@ -81,6 +81,7 @@ class PairRows:
         documents_BL = np.zeros(shape, dtype=np.int32)
         positions_BL, types_BL = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
         follows_B = np.zeros(len(rows_B), dtype=np.int64)
+        continues_BL = np.zeros(shape, dtype=np.bool_) if self._store.knows_words else None
         for i, row in enumerate(rows_B):
             pair = self._pairs[row]
             a, b = (self._store.read(start, end - start) for start, end in (pair.a, pair.b))
@@ -91,7 +92,11 @@ class PairRows:
             positions_BL[i, : len(ids)] = np.arange(len(ids))
             types_BL[i, len(a) + 2 : len(ids)] = 1
             follows_B[i] = 0 if pair.follows else 1
-        return RowArrays(ids_BL, documents_BL, positions_BL, types_BL, follows_B)
+            if continues_BL is not None:
+                for at, (start, end) in ((1, pair.a), (len(a) + 2, pair.b)):
+                    word = self._store.continues_word(start, end - start)
+                    continues_BL[i, at : at + end - start] = word
+        return RowArrays(ids_BL, documents_BL, positions_BL, types_BL, follows_B, continues_BL)
 
 
 def _split_documents(store: TokenStore, endings: tuple[int, ...]) -> Iterator[list[Span]]:

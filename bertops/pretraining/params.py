@@ -6,12 +6,19 @@ from pydantic import Field, model_validator
 
 from bertops.section import Section
 
+Segmenter = Literal["jieba"]
+"""What cuts text without spaces into words."""
+
 
 class TokenizeParams(Section):
     """How text becomes a token store. Nothing here changes the ids."""
 
     shard_tokens: int = Field(
         2**28, ge=1024, description="Tokens after which a new file is begun; documents stay whole."
+    )
+    segmenter: Segmenter | None = Field(
+        None,
+        description="Also note which characters of Chinese make a word, for masking.whole_words.",
     )
 
 
@@ -50,3 +57,12 @@ class PretrainingParams(Section):
     tokenize: TokenizeParams = TokenizeParams()
     packing: PackingParams = PackingParams()
     masking: MaskingParams = MaskingParams()
+
+    @model_validator(mode="after")
+    def _words_are_masked_whole(self) -> Self:
+        if self.tokenize.segmenter and not self.masking.whole_words:
+            raise ValueError(
+                f"tokenize.segmenter: {self.tokenize.segmenter} tells which characters make a "
+                "word, for masking whole words; set masking.whole_words to true"
+            )
+        return self

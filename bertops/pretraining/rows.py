@@ -27,6 +27,8 @@ class RowArrays:
     follows_B: NDArray[np.int64] | None = None
     """0 where segment B follows A in its document, 1 where it is from another (as transformers
     counts); None where rows have no segments."""
+    continues_BL: NDArray[np.bool_] | None = None
+    """Whether a token continues the word before it, as a segmenter says; None without one."""
 
 
 class Rows(Protocol):
@@ -57,15 +59,18 @@ class PackedRows:
         ids_BL = np.full((len(rows_B), self.row_length), vocab.pad, dtype=np.int64)
         documents_BL = np.zeros(ids_BL.shape, dtype=np.int32)
         positions_BL = np.zeros(ids_BL.shape, dtype=np.int64)
+        continues_BL = np.zeros(ids_BL.shape, dtype=np.bool_) if self._store.knows_words else None
         for i, row in enumerate(rows_B):
             at = 0
             for number, piece in enumerate(range(plan.first[row], plan.first[row + 1]), start=1):
-                length = int(plan.lengths[piece])
+                start, length = int(plan.starts[piece]), int(plan.lengths[piece])
                 end = at + length + SPECIALS_PER_PIECE
                 ids_BL[i, at] = vocab.cls
-                ids_BL[i, at + 1 : end - 1] = self._store.read(int(plan.starts[piece]), length)
+                ids_BL[i, at + 1 : end - 1] = self._store.read(start, length)
                 ids_BL[i, end - 1] = vocab.sep
                 documents_BL[i, at:end] = number
                 positions_BL[i, at:end] = np.arange(end - at)
+                if continues_BL is not None:
+                    continues_BL[i, at + 1 : end - 1] = self._store.continues_word(start, length)
                 at = end
-        return RowArrays(ids_BL, documents_BL, positions_BL)
+        return RowArrays(ids_BL, documents_BL, positions_BL, continues_BL=continues_BL)

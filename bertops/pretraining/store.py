@@ -1,8 +1,9 @@
 """The token store: flat ids on disk, memory-mapped, with document boundaries."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,9 @@ class Manifest:
     shard_tokens: list[int]
     files: dict[str, str]
     """sha256 of each file beside the manifest."""
+    words: list[str] = field(default_factory=list)
+    """For each token file, the one that tells for each token whether it continues a word, as bool;
+    empty where no segmenter cut the text into words."""
 
 
 class TokenStore:
@@ -56,17 +60,21 @@ class TokenStore:
             raise StoreDamaged(directory, f"no {MANIFEST}, so no complete token store")
         self.manifest = Manifest(**read_json(directory / MANIFEST))
         self._starts = np.cumsum([0, *self.manifest.shard_tokens])
-        self._shards = [
-            self._map(name, tokens)
-            for name, tokens in zip(self.manifest.shards, self.manifest.shard_tokens, strict=True)
-        ]
+        self._shards = self._map_all(self.manifest.shards, self.manifest.dtype)
+        self._words = self._map_all(self.manifest.words, "bool")
 
-    def _map(self, name: str, tokens: int) -> NDArray[np.unsignedinteger]:
-        path, dtype = self.directory / name, np.dtype(self.manifest.dtype)
+    def _map_all(self, names: list[str], dtype: str) -> list[NDArray[Any]]:
+        sizes = self.manifest.shard_tokens[: len(names)]
+        return [self._map(*file, np.dtype(dtype)) for file in zip(names, sizes, strict=True)]
+
+    def _map(self, name: str, tokens: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+        path = self.directory / name
         expected = tokens * dtype.itemsize
         found = path.stat().st_size if path.is_file() else 0
         if found != expected:
             raise StoreDamaged(self.directory, f"{name} has {found} bytes, expected {expected}")
+        if not tokens:
+            return np.empty(0, dtype=dtype)  # an empty file cannot be mapped
         return np.memmap(path, dtype=dtype, mode="r", shape=(tokens,))
 
     @cached_property
@@ -84,9 +92,21 @@ class TokenStore:
 
     def read(self, start: int, length: int) -> NDArray[np.unsignedinteger]:
         """`length` ids from position `start`, all of one document; a view, not a copy."""
+        return self._view(self._shards, start, length)
+
+    @property
+    def knows_words(self) -> bool:
+        """Whether a segmenter cut the text into words."""
+        return bool(self._words)
+
+    def continues_word(self, start: int, length: int) -> NDArray[np.bool_]:
+        """For the tokens that `read` gives, whether each continues the word before it."""
+        return self._view(self._words, start, length)
+
+    def _view(self, shards: list[NDArray[Any]], start: int, length: int) -> NDArray[Any]:
         shard = int(np.searchsorted(self._starts, start, side="right")) - 1
         offset = start - int(self._starts[shard])
-        return self._shards[shard][offset : offset + length]
+        return shards[shard][offset : offset + length]
 
     def verify(self) -> None:
         """Read every file and compare its sha256 with the manifest.

@@ -142,3 +142,10 @@ def test_truncated_and_changed_stores_are_refused(corpus):
 def test_texts_are_handed_over_in_bounded_batches():
     batches = list(batches_of(["aaaa", "b", "cc", "d" * 9, "e"], characters=5))
     assert batches == [["aaaa", "b"], ["cc", "d" * 9], ["e"]]
+
+
+def test_documents_without_a_token_are_stored_too(corpus):
+    texts = pa.table({"text": ["", ""]})
+    parquet.write_table(texts, corpus / "corpus/validation/part-00000.parquet")
+    tokenize(corpus)
+    assert TokenStore(corpus / "tokens/validation").lengths.tolist() == [0, 0]
