@@ -23,7 +23,7 @@ SEARCHED_SPLITS = ("train", "validation")
 SEARCHED_VALUES = {"learning_rates", "epochs", "batch_rows", "warmup_share", "weight_decay"}
 """What every trial draws anew, whatever params.yaml says."""
 TrialTracker = Callable[[int], contextlib.AbstractContextManager[Tracker]]
-"""From the number of a trial to its tracker; tracking/ gives nested runs."""
+"""From the number of a trial to its tracker."""
 
 
 class NothingTuned(BertopsError):
@@ -146,33 +146,39 @@ def _trial(trial: Any, bench: Bench, open_tracker: TrialTracker) -> float:
 
     values = suggest(trial)
     params = FinetuningParams.model_validate(bench.params.model_dump() | values)
-    epoch = 0
+    found: list[float] = []
+    pruned = False
     with open_tracker(trial.number) as tracker:
         tracker.log_params(values)
 
         def score(network: Any) -> float:
-            nonlocal epoch
-            epoch += 1
-            value = finite_score(bench, network, epoch)
-            tracker.log_metrics({f"validation_{bench.task.metric}": value}, epoch)
-            trial.report(value, epoch)
+            value = finite_score(bench, network, len(found) + 1)
+            found.append(value)
+            tracker.log_metrics({f"validation_{bench.task.metric}": value}, len(found))
+            trial.report(value, len(found))
             if trial.should_prune():
                 raise optuna.TrialPruned
             return value
 
-        _, curve = train(
-            partial(bench.kind.build, bench.encoder, bench.task, params, fresh=False),
-            bench.training_features(),
-            bench.pad_id,
-            score,
-            seed=params.seeds[0],
-            learning_rate=params.learning_rates[0],
-            params=params,
-            loss=bench.kind.loss(bench.examples["train"], bench.task, params),
-            make_trainer=bench.kind.make_trainer,
-        )
+        try:
+            train(
+                partial(bench.kind.build, bench.encoder, bench.task, params, fresh=False),
+                bench.training_features(),
+                bench.pad_id,
+                score,
+                seed=params.seeds[0],
+                learning_rate=params.learning_rates[0],
+                params=params,
+                loss=bench.kind.loss(bench.examples["train"], bench.task, params),
+                make_trainer=bench.kind.make_trainer,
+            )
+        except optuna.TrialPruned:  # the trial came to its end, so its run did not fail
+            pruned = True
+        tracker.set_tags({"bertops.trial_state": "pruned" if pruned else "finished"})
+    if pruned:
+        raise optuna.TrialPruned
     trial.set_user_attr("overrides", values)
-    return max(curve.validation)
+    return max(found)
 
 
 def _report(task: TaskParams, study: Any) -> TuneReport:

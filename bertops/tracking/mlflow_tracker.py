@@ -19,6 +19,9 @@ from bertops.tracking.store import Store, experiment_id
 CONTENT_TAG = "bertops.content"
 """Tag of a run: hash of the model it made. A registered version finds its run by it."""
 
+PARENT_TAG = "mlflow.parentRunId"
+"""Tag by which MLflow shows a run below another."""
+
 SYSTEM_EVERY_S = 10.0
 MONITOR_PATIENCE_S = 5.0
 
@@ -39,6 +42,7 @@ class MLflowTracker:
         name: name of the run.
         run_file: keeps the id of the run while it is unfinished.
         system_metrics: also record load and memory of CPU and GPU every 10 s.
+        parent: the run that this one is shown below, as a trial below its search.
     """
 
     def __init__(
@@ -50,9 +54,11 @@ class MLflowTracker:
         *,
         system_metrics: bool = True,
         every_s: float = 2.0,
+        parent: "MLflowTracker | None" = None,
     ) -> None:
         self._store, self._experiment, self._name = store, experiment, name
         self._run_file, self._system_metrics = run_file, system_metrics
+        self._parent, self._opening = parent, threading.Lock()
         self._run: Run | None = None
         self._monitor: Any = None
         # MLflow imports Polars in the sender's thread; two threads that import it at once fail.
@@ -136,19 +142,22 @@ class MLflowTracker:
                 attempt(partial(entry, run))
 
     def _open(self) -> Run:
-        """The run, resumed or begun at the first delivery."""
-        if self._run is None:
-            from mlflow import MlflowClient
+        """The run, resumed or begun at the first delivery, its own or that of one below it."""
+        with self._opening:
+            if self._run is None:
+                from mlflow import MlflowClient
 
-            client = MlflowClient(self._store.address)
-            resumed = self._resume(client)
-            self._run = resumed or Run(client, self._begin(client))
-            if self._system_metrics:
-                self._monitor = _start_monitor(self._store, self._run.id, resumed is not None)
-        return self._run
+                client = MlflowClient(self._store.address)
+                resumed = self._resume(client)
+                self._run = resumed or Run(client, self._begin(client))
+                if self._system_metrics:
+                    self._monitor = _start_monitor(self._store, self._run.id, resumed is not None)
+            return self._run
 
     def _begin(self, client: Any) -> str:
-        run = client.create_run(experiment_id(self._store, self._experiment), run_name=self._name)
+        tags = {} if self._parent is None else {PARENT_TAG: self._parent._open().id}
+        experiment = experiment_id(self._store, self._experiment)
+        run = client.create_run(experiment, run_name=self._name, tags=tags)
         write_json(self._run_file, {"address": self._store.address, "run_id": run.info.run_id})
         return run.info.run_id
 

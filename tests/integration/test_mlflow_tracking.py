@@ -54,6 +54,25 @@ def test_a_run_keeps_params_metrics_datasets_tags_and_files(store, tmp_path):
     assert not (tmp_path / "run.json").exists()
 
 
+def test_a_run_is_shown_below_its_parent_whichever_comes_first(store, tmp_path):
+    from mlflow import MlflowClient
+
+    options = {"system_metrics": False, "every_s": 0.05}
+    slow = options | {"every_s": 60.0}
+    with MLflowTracker(store, "search", "search", tmp_path / "search.json", **slow) as search:
+        search.log_params({"trials": 2})
+        for number in range(2):
+            place = (f"trial-{number}", tmp_path / f"{number}.json")
+            with MLflowTracker(store, "search", *place, **options, parent=search) as trial:
+                trial.log_metrics({"accuracy": 0.5}, 1)
+    client = MlflowClient(store.address)
+    experiment = client.get_experiment_by_name("search")
+    runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+    assert set(runs) == {"search", "trial-0", "trial-1"}
+    parent = runs.pop("search").info.run_id
+    assert {run.data.tags["mlflow.parentRunId"] for run in runs.values()} == {parent}
+
+
 @pytest.mark.fault
 def test_a_clock_that_goes_back_loses_and_doubles_no_step(store, tmp_path, monkeypatch):
     seconds = itertools.count(2_000_000_000, -3600)

@@ -48,6 +48,23 @@ def test_a_search_goes_on_where_it_was_and_gives_values_to_paste(tune, task):
     assert tune(3, pasted) == report  # of the same study
 
 
+def test_a_pruned_trial_is_no_failure_of_its_run(tune, monkeypatch):
+    import optuna
+
+    monkeypatch.setattr(optuna.Trial, "should_prune", lambda trial: trial.number > 0)
+    ended = []
+
+    @contextlib.contextmanager
+    def tracker(number):
+        kept = MemoryTracker()
+        yield kept  # an error in the block would come out here
+        ended.append(kept.tags["bertops.trial_state"])
+
+    report = tune(2, tracker=tracker)
+    assert (report.finished, report.pruned) == (1, 1)
+    assert ended == ["finished", "pruned"]
+
+
 def test_a_search_works_without_a_test_split(tune, project):
     (project / "data/test.parquet").unlink()
     assert tune(1).finished == 1
