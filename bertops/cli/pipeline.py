@@ -1,4 +1,4 @@
-"""`bertops run`, `stage`, `stages`, `report`: the pipeline from the command line."""
+"""`bertops run`, `stage`, `stages`, `scores`, `report`: the pipeline from the command line."""
 
 import os
 import sys
@@ -118,6 +118,30 @@ def stages(context: typer.Context, json: JsonFlag = False) -> None:
         print(table([s.stage.label, s.state, "; ".join(s.why)] for s in found))
 
 
+def scores(context: typer.Context, json: JsonFlag = False) -> None:
+    """Print one table over all tasks: test scores over the seeds, baselines, average."""
+    from bertops.finetuning.scores import score_row, score_table
+    from bertops.params import load
+    from bertops.paths import Paths
+    from bertops.storage import read_json
+
+    paths, params = Paths(context.obj), load(context.obj / "params.yaml")
+    files = [paths.report("finetune", task.name) for task in params.tasks]
+    found = [score_row(read_json(file)) for file in files if file.exists()]
+    rows = [row for row in found if row is not None]
+    if not rows:
+        raise UsageError(
+            "no task is fine-tuned yet: run bertops stage task_data TASK, then "
+            "bertops stage finetune TASK, or the whole pipeline with bertops run"
+        )
+    if json:
+        print_json(rows)
+        return
+    print(table(score_table(rows)))
+    if waiting := [f.stem for f in files if not f.exists()]:
+        print(f"not fine-tuned yet: {', '.join(waiting)}")
+
+
 def report(context: typer.Context) -> None:
     """Write reports/report.html anew from what was measured, and print where it is."""
     from bertops import stages
@@ -131,5 +155,5 @@ def report(context: typer.Context) -> None:
 
 def add_to(app: typer.Typer) -> None:
     """Put these commands at the root of the command line."""
-    for command in (run, stage, stages, report, flow, deploy):
+    for command in (run, stage, stages, scores, report, flow, deploy):
         app.command()(command)
