@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,7 @@ from bertops.errors import UsageError
 if TYPE_CHECKING:
     from bertops.inference.load import Loaded
     from bertops.inference.reader import Example, Prediction
+    from bertops.inference.stream import Ask, Check
 
 app = typer.Typer()
 app.command()(tune)
@@ -54,7 +56,7 @@ def predict(
     loaded = _load(context.obj, model)
     if input is not None:
         columns = {"text": text_column} | ({"text_b": second_column} if second_column else {})
-        _ask_file(loaded, input, output, columns, json)
+        _ask_file(partial(_ask, loaded), input, output, columns, json)
         return
     found = _ask(loaded, _examples(texts, second))
     if explain is not None:
@@ -71,23 +73,48 @@ def predict(
 @app.command("fill-mask")
 def fill_mask(
     context: typer.Context,
-    texts: Annotated[list[str], typer.Argument(help="Texts with [MASK] in them; quote each.")],
+    texts: Annotated[
+        list[str] | None,
+        typer.Argument(help="Texts with [MASK] in them; quote each.", show_default=False),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option("--model", "-m", help="Directory, or models:/name@alias; models/encoder."),
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="Proposals for each mask.")] = 5,
+    input: Input = None,
+    output: Output = None,
+    text_column: Column = "text",
     json: JsonFlag = False,
 ) -> None:
     """Propose words for each [MASK] of a text."""
     from bertops.inference.fill_mask import fill_mask as fill
+    from bertops.inference.fill_mask import problem_of
     from bertops.paths import Paths
 
     loaded = _load(context.obj, model or str(Paths(context.obj).encoder), masked_lm=True)
-    found = fill(loaded, texts, top)
+
+    def ask(examples: Sequence["Example"]) -> list["Prediction"]:
+        found = fill(loaded, [example["text"] for example in examples], top)
+        return [
+            {
+                "prediction": [[f.token for f in mask] for mask in masks],
+                "probabilities": [[f.probability for f in mask] for mask in masks],
+            }
+            for masks in found
+        ]
+
+    def check(example: "Example") -> str | None:
+        return problem_of(loaded, example["text"])
+
+    if input is not None:
+        _ask_file(ask, input, output, {"text": text_column}, json, check)
+        return
+    given = [example["text"] for example in _examples(texts)]
+    found = fill(loaded, given, top)
     if json:
         rows = [[[asdict(f) for f in mask] for mask in masks] for masks in found]
-        print_json([{"text": t, "masks": row} for t, row in zip(texts, rows, strict=True)])
+        print_json([{"text": t, "masks": row} for t, row in zip(given, rows, strict=True)])
         return
     for masks in found:
         for mask in masks:
@@ -110,7 +137,7 @@ def answer(
     loaded = _load(context.obj, model)
     if input is not None:
         columns = {"text": passage_column, "text_b": question_column}
-        _ask_file(loaded, input, output, columns, json)
+        _ask_file(partial(_ask, loaded), input, output, columns, json)
         return
     found = _ask(loaded, [{"text": passage or "", "text_b": question or ""}])
     said = [found[0]["prediction"] or "(no answer)", f"{found[0]['probabilities'][0]:.3f}"]
@@ -133,7 +160,7 @@ def tag(
 
     loaded = _load(context.obj, model)
     if input is not None:
-        _ask_file(loaded, input, output, {"text": text_column}, json)
+        _ask_file(partial(_ask, loaded), input, output, {"text": text_column}, json)
         return
     ready = complete(loaded, _examples(texts))
     found = _ask(loaded, ready)
@@ -200,7 +227,7 @@ def embed(
         return [{"prediction": row, "probabilities": None} for row in rows]
 
     if input is not None:
-        _ask_file(loaded, input, output, {"text": text_column}, True, ask)
+        _ask_file(ask, input, output, {"text": text_column}, True)
         return
     found = ask(_examples(texts))
     print_json(
@@ -211,20 +238,39 @@ def embed(
 @app.command()
 def faq(
     context: typer.Context,
-    questions: Annotated[list[str], typer.Argument(help="Questions; quote each.")],
     store: Annotated[Path, typer.Option(help="JSON Lines with `answer` and perhaps `question`.")],
     model: Model,
+    questions: Annotated[
+        list[str] | None, typer.Argument(help="Questions; quote each.", show_default=False)
+    ] = None,
     top: Annotated[int, typer.Option(min=1, help="Answers for each question.")] = 3,
+    input: Input = None,
+    output: Output = None,
+    question_column: Annotated[
+        str, typer.Option(help="Column of the questions in the input file.")
+    ] = "question",
     json: JsonFlag = False,
 ) -> None:
     """Find the stored answers that fit a question best."""
     from bertops.inference.faq import Faq, read_store
 
     entries = read_store(store)
-    found = Faq(_load(context.obj, model), entries).ask(questions, top)
+    stored = Faq(_load(context.obj, model), entries)
+
+    def ask(examples: Sequence["Example"]) -> list["Prediction"]:
+        found = stored.ask([example["text"] for example in examples], top)
+        return [
+            {"prediction": [asdict(one) for one in row], "probabilities": None} for row in found
+        ]
+
+    if input is not None:
+        _ask_file(ask, input, output, {"text": question_column}, json)
+        return
+    given = [example["text"] for example in _examples(questions)]
+    found = stored.ask(given, top)
     if json:
         rows = [[asdict(one) for one in row] for row in found]
-        print_json([{"question": q, "found": row} for q, row in zip(questions, rows, strict=True)])
+        print_json([{"question": q, "found": row} for q, row in zip(given, rows, strict=True)])
         return
     for row in found:
         print(table([f"{one.score:.3f}", one.answer] for one in row))
@@ -266,7 +312,7 @@ def _run(
     """A command whose predictions are texts."""
     loaded = _load(root, model)
     if input is not None:
-        _ask_file(loaded, input, output, {"text": column}, json)
+        _ask_file(partial(_ask, loaded), input, output, {"text": column}, json)
         return
     found = _ask(loaded, _examples(texts))
     _print(texts or (), found, json, lambda text, row: [row["prediction"]])
@@ -297,18 +343,18 @@ def _ask(loaded: "Loaded", examples: Sequence["Example"]) -> list["Prediction"]:
 
 
 def _ask_file(
-    loaded: "Loaded",
+    ask: "Ask",
     source: Path,
     target: Path | None,
     columns: dict[str, str],
     json: bool,
-    ask: Callable[[Sequence["Example"]], list["Prediction"]] | None = None,
+    check: "Check | None" = None,
 ) -> None:
     from bertops.inference.stream import predict_file
 
     if target is None:
         raise UsageError("--input wants --output, a file for the predictions")
-    report = predict_file(ask or (lambda rows: _ask(loaded, rows)), source, target, columns)
+    report = predict_file(ask, source, target, columns, check=check)
     if json:
         print_json(report)
         return

@@ -29,13 +29,10 @@ def fill_mask(loaded: Loaded, texts: Sequence[str], top: int = 5) -> list[list[l
     tokenizer, model = loaded.tokenizer, loaded.model
     found = []
     for text in texts:
+        if (problem := problem_of(loaded, text)) is not None:
+            raise UsageError(f"{problem}: {text[:60]!r}")
         ids = tokenizer(text)["input_ids"]
         places = [i for i, token in enumerate(ids) if token == tokenizer.mask_token_id]
-        if not places:
-            raise UsageError(f"no {tokenizer.mask_token} in {text!r}")
-        if len(ids) > model.config.max_position_embeddings:
-            limit = model.config.max_position_embeddings
-            raise UsageError(f"{len(ids)} tokens, the model reads {limit}: {text[:60]!r} …")
         inputs = {k: v.to(model.device) for k, v in pad([{"input_ids": ids}], 0).items()}
         with torch.inference_mode(), autocast(model.device):
             logits = model(**inputs).logits[0, places].float()
@@ -50,6 +47,15 @@ def fill_mask(loaded: Loaded, texts: Sequence[str], top: int = 5) -> list[list[l
             ]
         )
     return found
+
+
+def problem_of(loaded: Loaded, text: str) -> str | None:
+    """Why no mask of a text can be filled; None when all can."""
+    ids = loaded.tokenizer(text)["input_ids"]
+    if loaded.tokenizer.mask_token_id not in ids:
+        return f"no {loaded.tokenizer.mask_token} in the text"
+    limit = loaded.model.config.max_position_embeddings
+    return f"{len(ids)} tokens, the model reads {limit}" if len(ids) > limit else None
 
 
 def _fill(loaded: Loaded, ids: list[int], place: int, token: int, probability: float) -> Filling:

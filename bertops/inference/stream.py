@@ -20,6 +20,8 @@ from bertops.storage import remove, write_whole
 CHUNK_ROWS = 1000
 MAX_CHARACTERS = 1_000_000  # of one text; a novel is no row, and would stop a batch for minutes
 Ask = Callable[[list[dict[str, str]]], list[Prediction]]
+Check = Callable[[dict[str, str]], str | None]
+"""From an example to the reason why it cannot be asked, if there is one."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,12 @@ class StreamReport:
 
 
 def predict_file(
-    ask: Ask, source: Path, target: Path, columns: Mapping[str, str], bad_rows: Path | None = None
+    ask: Ask,
+    source: Path,
+    target: Path,
+    columns: Mapping[str, str],
+    bad_rows: Path | None = None,
+    check: Check | None = None,
 ) -> StreamReport:
     """Ask every row of `source` and write the predictions to `target`, both whole or not at all.
 
@@ -55,6 +62,7 @@ def predict_file(
         ask: from examples to predictions.
         columns: key of the example → column of the file, such as {"text": "review"}.
         bad_rows: the side file, JSON Lines with row, problem and values; `<target>.bad.jsonl`.
+        check: what the model wants of an example beyond texts that are not empty.
 
     Raises:
         UsageError: no such file, or a suffix that is no format.
@@ -70,7 +78,7 @@ def predict_file(
         bad.open("w", encoding="utf-8") as problems,
     ):
         for chunk in _chunks(progress(rows, what=f"asking {source.name}", unit="row")):
-            fine, broken = _divide(chunk, columns)
+            fine, broken = _divide(chunk, columns, check)
             for row in broken:
                 line = {"row": row.number, "problem": row.problem, "values": dict(row.values)}
                 problems.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
@@ -95,16 +103,19 @@ def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
 
 
 def _divide(
-    rows: Sequence[Row], columns: Mapping[str, str]
+    rows: Sequence[Row], columns: Mapping[str, str], check: Check | None
 ) -> tuple[list[tuple[Row, dict[str, str]]], list[Row]]:
     """Rows with their examples, and rows with their problems."""
     fine, broken = [], []
     for row in rows:
         problem = row.problem or _problem(row, columns)
-        if problem:
-            broken.append(Row(row.number, row.values, problem))
+        example = {key: str(row.values.get(name)) for key, name in columns.items()}
+        if problem is None and check is not None:
+            problem = check(example)
+        if problem is None:
+            fine.append((row, example))
         else:
-            fine.append((row, {key: str(row.values[name]) for key, name in columns.items()}))
+            broken.append(Row(row.number, row.values, problem))
     return fine, broken
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bertops.errors import UsageError
 from bertops.inference.load import Loaded, ModelRefused, load
+from bertops.inference.stream import MAX_CHARACTERS
 from bertops.registry.package import LOADER, MODEL
 from bertops.registry.safety import check_package
 from bertops.registry.signing import public_key, verify
@@ -37,6 +38,9 @@ class Served:
 
         if len(table) > MAX_TEXTS:
             raise _refuse(f"{len(table)} texts in one request; at most {MAX_TEXTS} are answered")
+        longest = max((len(str(text)) for row in table.values for text in row), default=0)
+        if longest > MAX_CHARACTERS:
+            raise _refuse(f"a text of {longest:,} characters; at most {MAX_CHARACTERS:,} are read")
         try:
             rows = self._fill(table) if self._loaded.card is None else self._ask(table)
         except UsageError as error:

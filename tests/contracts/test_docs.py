@@ -4,8 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from bertops.environment import SERVER_VARIABLES, VARIABLES
+from bertops.finetuning.params import TaskParams
 from docs.generate import PAGES
 from tests.conftest import tracked_files
 
@@ -68,6 +70,19 @@ def test_every_command_in_the_documents_exists(repository: Path):
                 words = said.split(" ")
                 name = " ".join(words[:3]) if " ".join(words[:2]) in groups else " ".join(words[:2])
                 assert name in ALL, f"{page.name}: {said}"
+
+
+def test_every_task_in_the_documents_can_be_declared(repository: Path):
+    found = 0
+    for page in pages(repository):
+        for block in re.findall(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+            entries = yaml.safe_load(block)
+            entries = entries.get("tasks", []) if isinstance(entries, dict) else entries
+            for entry in entries:
+                if "kind" in entry or "labels" in entry:
+                    TaskParams.model_validate(entry)
+                    found += 1
+    assert found >= 8
 
 
 def test_every_target_that_the_documents_name_is_in_the_makefile(repository: Path):

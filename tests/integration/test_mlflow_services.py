@@ -121,6 +121,7 @@ BAD = {
     "an empty text": {"dataframe_records": [{"text": "  "}]},
     "a list for a text": {"dataframe_records": [{"text": ["good"]}]},
     "too many texts": {"dataframe_records": [{"text": "good"}] * 1025},
+    "a text without end": {"dataframe_records": [{"text": "good " * 300_000}]},
     "another key": {"texts": ["good"]},
     "two keys": {"inputs": ["good"], "instances": ["good"]},
     "a list": ["good"],

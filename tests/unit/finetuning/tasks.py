@@ -133,6 +133,11 @@ def chinese_questions(shared: Path, folder: Path) -> TaskParams:
     return questions(shared, folder, "zh-cmrc2018/cmrc2018_trial.json.gz")
 
 
+def translated_questions(shared: Path, folder: Path) -> TaskParams:
+    """Questions over passages that were translated."""
+    return questions(shared, folder, "xquad/xquad.zh.json.gz")
+
+
 def news(shared: Path, folder: Path) -> TaskParams:
     """Extractive summaries."""
     _cut_into_three(shared / "sum-bbc-news/dev.jsonl.gz", folder, "{}.jsonl", 8)
@@ -159,10 +164,24 @@ def captions(shared: Path, folder: Path) -> TaskParams:
     )
 
 
+def classical(shared: Path, folder: Path) -> TaskParams:
+    """Translation within a table: classical Chinese to modern."""
+    header = ["book", "classical", "modern"]
+    _cut_into_three(shared / "zh-classical-modern/dev.tsv", folder, "{}.tsv", 16, header=1)
+    return TaskParams(
+        name="classical",
+        kind="translation",
+        data=_files("{}.tsv", header=header),
+        columns={"text": "classical", "label": "modern"},
+        target_length=12,
+        metric="chrf",
+    )
+
+
 TASKS = {
     make.__name__: make
     for make in (
         *(sick, relatedness, similarity, faq, topics, names, chinese_names),
-        *(questions, chinese_questions, news, captions),
+        *(questions, chinese_questions, translated_questions, news, captions, classical),
     )
 }

@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from bertops.cli import inference as commands
 from bertops.cli.app import app
+from tests.unit.encoders import save_encoder
 
 ADA = {"words": ["Ada", "wrote"], "offsets": [(0, 3), (4, 9)]}
 
@@ -42,3 +43,47 @@ def test_tag_prints_one_list_for_several_texts(monkeypatch):
     rows = json.loads(said.stdout)
     assert [row["text"] for row in rows] == [text, text]
     assert rows[1]["entities"][0]["label"] == "PER"
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_fill_mask_takes_a_file_and_tells_which_rows_have_nothing_to_fill(tmp_path):
+    encoder = save_encoder(tmp_path / "encoder")
+    texts = ["the [MASK] was [MASK]", "no mask", "[MASK] " + "good " * 70, "a [MASK] plot"]
+    source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    files = ["-i", str(source), "-o", str(target), "--json"]
+    said = CliRunner().invoke(app, ["fill-mask", "-m", str(encoder), "--top", "3", *files])
+    assert json.loads(said.stdout) | {"bad_rows": None} == {
+        "read": 4, "predicted": 2, "bad": 2, "bad_rows": None
+    }  # fmt: skip
+    found = lines(target)
+    assert [[len(mask) for mask in row["prediction"]] for row in found] == [[3, 3], [3]]
+    assert all(p == sorted(p, reverse=True) for row in found for p in row["probabilities"])
+    problems = [row["problem"] for row in lines(tmp_path / "out.jsonl.bad.jsonl")]
+    assert problems == ["no [MASK] in the text", "73 tokens, the model reads 64"]
+
+
+def test_faq_takes_a_file_of_questions(classifier, tmp_path):
+    (tmp_path / "store.jsonl").write_text(
+        '{"question": "is it good", "answer": "very"}\n{"answer": "the plot was poor"}\n'
+    )
+    source, target = tmp_path / "in.csv", tmp_path / "out.jsonl"
+    source.write_text("id,question\n7,is it good\n8,\n")
+    files = ["-i", str(source), "-o", str(target), "--json"]
+    store = ["--store", str(tmp_path / "store.jsonl"), "--top", "1"]
+    said = CliRunner().invoke(app, ["faq", "-m", str(classifier), *store, *files])
+    assert json.loads(said.stdout)["bad"] == 1
+    (row,) = lines(target)
+    assert (row["id"], row["prediction"][0]["answer"]) == ("7", "very")
+
+
+@pytest.mark.parametrize("command", [["fill-mask"], ["faq", "--store", "s", "-m", "m"]])
+def test_nothing_to_ask_is_told(command, monkeypatch):
+    monkeypatch.setattr(commands, "_load", lambda *given, **more: None)
+    monkeypatch.setattr("bertops.inference.faq.read_store", lambda path: [])
+    monkeypatch.setattr("bertops.inference.faq.Faq", lambda *given: None)
+    said = CliRunner().invoke(app, command)
+    assert "give texts, or a file of them with --input" in str(said.exception)
