@@ -9,6 +9,7 @@ find the newest valid checkpoint, carry on.
 import multiprocessing
 import os
 import random
+import re
 import signal
 import time
 from pathlib import Path
@@ -104,3 +105,15 @@ def test_a_hundred_kills_leave_the_bytes_of_an_untouched_run(inputs, tmp_path):
     inside = torture(inputs, tmp_path, kills=100, seed=1)
     print(f"100 kills, {inside} of them while a checkpoint was being written")
     assert inside >= 25
+
+
+def test_sigterm_leaves_a_checkpoint_of_the_last_step_within_ten_seconds(inputs, tmp_path):
+    child = start(inputs, tmp_path, kills=100)
+    wait_for(lambda: newest(tmp_path) >= SAVE_EVERY)
+    asked = time.monotonic()
+    child.terminate()
+    child.join()
+    assert time.monotonic() - asked < 10
+    stopped = re.search(r"step (\d+)", work_error(tmp_path).splitlines()[-1])
+    assert stopped, work_error(tmp_path)
+    assert newest(tmp_path) == int(stopped[1])

@@ -70,9 +70,15 @@ def test_two_processes_train_the_model_of_one(inputs, tmp_path, repository):
 @pytest.mark.slow
 @pytest.mark.timeout(900)  # several starts of torchrun, each some seconds on a quiet machine
 def test_two_processes_resume_exactly(inputs, tmp_path, repository):
+    """Stopped mid-epoch, at the end of the epoch and in the second, one stop after the other."""
+    pretraining = engine.toy_params(STEPS).pretraining
+    source = open_source(inputs / "tokens/train", inputs / "tokenizer", pretraining, seed=0)
+    boundary = round(source.count / engine.toy_params(STEPS).training.batch_rows)
+    assert 5 < boundary < STEPS - 5
     on_two(inputs, tmp_path / "straight", repository)
-    on_two(inputs, tmp_path / "stopped", repository, stop_at=11)
-    assert not (tmp_path / "stopped/encoder").exists()
+    for stop_at in (5, boundary, boundary + 5):
+        on_two(inputs, tmp_path / "stopped", repository, stop_at)
+        assert not (tmp_path / "stopped/encoder").exists()
     on_two(inputs, tmp_path / "stopped", repository)
     assert engine.outcome(tmp_path / "stopped") == engine.outcome(tmp_path / "straight")
 
