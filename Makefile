@@ -40,7 +40,7 @@ test-services: $(VENV)/.test ## Faults against real servers, workers, remotes an
 	@$(BIN)/python -m pytest tests/browser
 
 bench: $(VENV)/.test ## Measure this machine: benchmarks/results/
-	@for name in corpus pretraining finetuning inference memorization; do $(BIN)/python -m benchmarks.$$name || exit 1; done
+	@for name in corpus tokenizing pretraining finetuning inference memorization; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 up: $(VENV)/.services ## Start a Prefect server and worker, an MLflow server (and PostgreSQL where installed)
 	@$(BIN)/bertops up

@@ -120,10 +120,10 @@ class WorkerMemory:
         while not self._over.wait(0.1):
             for worker in me.children(recursive=True):
                 with contextlib.suppress(psutil.Error, OSError):
-                    self.gb = max(self.gb, _peak_gb(worker))
+                    self.gb = max(self.gb, peak_gb(worker))
 
 
-def _peak_gb(process: psutil.Process) -> float:
+def peak_gb(process: psutil.Process) -> float:
     """The peak so far, where the system keeps it; else what it holds now."""
     status = Path(f"/proc/{process.pid}/status")
     if status.exists():
@@ -147,7 +147,7 @@ def main() -> None:
         options.json,
         megabytes=options.megabytes,
         workers=options.workers,
-        parent_gb=_peak_gb(psutil.Process()),
+        parent_gb=peak_gb(psutil.Process()),
     )
 
 
