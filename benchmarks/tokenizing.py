@@ -1,8 +1,8 @@
 """Memory and speed of tokenizing: a corpus of any size, and the peer that most people use.
 
 The corpus is made of movie reviews, sentences of two in turns (extra `quickstart`), in two sizes;
-what the larger needs beyond the smaller tells what 10 GB would need. The peer is `datasets.map` with
-the same tokenizer and as many processes as there are processors, as in `run_mlm.py`; both sides are
+what the larger needs beyond the smaller tells what 10 GB would need. The peer is `datasets.map`
+with the same tokenizer and a process for each processor, as in `run_mlm.py`; both sides are
 processes of their own, in turns, over the smaller corpus.
 """
 
