@@ -6,9 +6,8 @@ Three ways to compute the same thing:
     blocked   matrix products over blocks of queries and the keys within reach: CPU
     varlen    torch's variable-length kernel over all documents in a line: CUDA, 16-bit
 
-On a CPU, sdpa's backward in bf16 takes three to four times as long as the products written out:
-24 ms against 7 for one layer of 16 rows of 128, 3 heads of 64 and a window of 16 on one Zen 4
-core.
+On a CPU, sdpa in bf16 takes about four times as long as the products written out
+(`python -m benchmarks.kernels`).
 """
 
 from __future__ import annotations
