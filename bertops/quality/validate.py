@@ -204,7 +204,8 @@ def validate_task(task: TaskParams, data: Path, docs: Path, params: QualityParam
     """
     rows = pl.concat(_task_rows(path) for path in sorted(data.glob("*.parquet")))
     rows = rows.with_columns(other_splits=pl.col("split").n_unique().over("document_id") - 1)
-    labels = () if task.multi_label else task.label_names
+    one_label = task.kind == "classification" and not task.multi_label
+    labels = task.label_names if one_label else ()
     shares = rows.group_by("split", "label").agg(n=pl.len()).group_by("split")
     splits = shares.agg(
         rows=pl.col("n").sum(), commonest_label_share=pl.col("n").max() / pl.col("n").sum()

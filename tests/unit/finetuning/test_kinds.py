@@ -16,6 +16,8 @@ from bertops.finetuning.params import FinetuningParams
 from bertops.finetuning.run import finetune_task
 from bertops.inference.load import load
 from bertops.inference.readers import ask
+from bertops.quality.params import QualityParams
+from bertops.quality.validate import validate_task
 from tests.unit.encoders import save_encoder
 from tests.unit.finetuning.tasks import TASKS
 
@@ -49,6 +51,14 @@ def declared(shared_data, tmp_path):
         return task.model_copy(update={"max_length": 48})
 
     return declare
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_gate_on_data_lets_a_task_of_every_kind_pass(name, declared, tmp_path):
+    task = declared(name)
+    prepare_task(task, SplitParams(), tmp_path / "data", tmp_path)
+    report = validate_task(task, tmp_path / "data", tmp_path / "docs", QualityParams())
+    assert report.passed
 
 
 @pytest.mark.slow
