@@ -57,7 +57,9 @@ def declared(shared_data, tmp_path):
 def test_the_gate_on_data_lets_a_task_of_every_kind_pass(name, declared, tmp_path):
     task = declared(name)
     prepare_task(task, SplitParams(), tmp_path / "data", tmp_path)
-    report = validate_task(task, tmp_path / "data", tmp_path / "docs", QualityParams(min_task_rows=1))
+    report = validate_task(
+        task, tmp_path / "data", tmp_path / "docs", QualityParams(min_task_rows=1)
+    )
     assert report.passed
 
 
