@@ -183,6 +183,14 @@ def test_a_batch_like_the_reference_has_not_drifted(
     assert (reference / f"reports/monitor/{TASK}.json").exists()
 
 
+def test_monitor_does_without_the_test_set(reference: Path):
+    """Each look at it would have to be recorded, and a batch is scored every day."""
+    batch = scored(reference, texts("today", 300)["text"].to_list())
+    for place in (Paths(reference).task_data(TASK), Paths(reference).predictions(TASK)):
+        (place / "test.parquet").unlink()
+    assert not monitor.fn(batch, TASK, root=reference).drifted
+
+
 def test_drift_is_told_and_asks_for_a_retrain(
     reference: Path, inbox: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ):

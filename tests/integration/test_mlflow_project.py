@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from bertops.cli.app import app
 from bertops.errors import GateRefused, UsageError
+from bertops.evaluation.reads import count_reads
 from bertops.paths import Paths
 from bertops.registry.client import VersionMissing
 from bertops.registry.register import Facts, register
@@ -122,6 +123,7 @@ def test_the_answers_of_a_version_are_kept_and_not_asked_again(project):
 
 def test_the_demo_shows_all_four_outcomes_and_touches_nothing(project):
     before = sorted(path for path in project.rglob("*") if ".bertops" not in path.parts)
+    looks = count_reads(Paths(project).state).get(TASK, {})
     command = [sys.executable, "-m", "examples.promotion", str(project)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr
@@ -131,3 +133,4 @@ def test_the_demo_shows_all_four_outcomes_and_touches_nothing(project):
     told = done.stdout.split("The history:")[1]
     assert [told.count(f" {kind} ") for kind in kinds] == [4, 2, 2, 1]
     assert before == sorted(path for path in project.rglob("*") if ".bertops" not in path.parts)
+    assert count_reads(Paths(project).state)[TASK] == looks | {"promote-demo": 1}
