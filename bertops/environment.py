@@ -152,6 +152,11 @@ SERVER_VARIABLES = (
         "Where the MLflow server keeps files: s3://bucket/folder.",
     ),
     Variable(
+        "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS",
+        "this machine's",
+        "Public address of MLflow behind a proxy; from elsewhere its pages may change nothing.",
+    ),
+    Variable(
         "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD", "false", "Large files go through MLflow in parts."
     ),
     Variable("AWS_ACCESS_KEY_ID", "", "User of the S3-compatible store, for DVC and MLflow."),

@@ -31,6 +31,7 @@ def test_no_password_has_a_default_and_every_one_is_in_the_example(repository: P
     example = (repository / "infra/compose/.env.example").read_text()
     assert set(re.findall(r"^([A-Z0-9_]+)=$", example, re.MULTILINE)) == asked
     public = {"PREFECT_UI_API_URL", "MLFLOW_SERVER_ALLOWED_HOSTS"}
+    public.add("MLFLOW_SERVER_CORS_ALLOWED_ORIGINS")
     assert with_default == {"BERTOPS_VERSION", *public}
 
 
@@ -152,8 +153,10 @@ def test_the_kubernetes_pool_gives_each_run_a_gpu(repository: Path):
     asked = set(re.findall(r"{{ (\w+) }}", json.dumps(template["job_configuration"])))
     assert asked == set(known)
     worker = (repository / "infra/k8s/base/worker-gpu.yaml").read_text()
-    assert "--pool, gpu, --type, kubernetes" in worker
+    assert "--pool, gpu, --type, kubernetes]" in worker
     assert "work-pool, create, gpu, --type, kubernetes" in worker
+    # Of the pool: a limit of the worker counts the Jobs that it makes, not those that run.
+    assert 'work-pool, set-concurrency-limit, gpu, "1"' in worker
 
 
 def test_prefect_accepts_the_pool_and_secrets_are_only_referred_to(repository: Path):

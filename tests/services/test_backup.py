@@ -16,21 +16,30 @@ from tests.integration.mlflow_server import postgres
 pytestmark = [pytest.mark.service, pytest.mark.timeout(300)]
 
 DATABASES = ("prefect", "mlflow", "mlflow-auth")
+OWNER = "owner"
 
 
 @pytest.fixture
-def environment() -> Iterator[dict[str, str]]:
-    """A shell's environment with a PostgreSQL that holds the three databases of the servers."""
+def environment(repository: Path) -> Iterator[dict[str, str]]:
+    """A shell's environment with a PostgreSQL that holds the three databases of the servers.
+
+    They belong to a user with the rights that infra/README.md gives it, and no more.
+    """
     with postgres() as address:
         where = urlsplit(address)
-        server = {"PGHOST": str(where.hostname), "PGPORT": str(where.port), "PGUSER": "bertops"}
+        server = {"PGHOST": str(where.hostname), "PGPORT": str(where.port), "PGUSER": OWNER}
         program = services.postgres_program("pg_dump")
         if program is None:
             pytest.skip("needs PostgreSQL's pg_dump (apt-get install postgresql)")
         path = f"{Path(program).parent}{os.pathsep}{os.environ['PATH']}"
         found = {**os.environ, **server, "PATH": path}
+        told = re.search(r"createuser (.*) bertops", (repository / "infra/README.md").read_text())
+        assert told is not None
+        options = [option for option in told[1].split() if option != "--pwprompt"]
+        superuser = {**found, "PGUSER": "bertops"}
+        subprocess.run(["createuser", *options, OWNER], env=superuser, check=True)
         for name in DATABASES:
-            psql(found, "postgres", f'CREATE DATABASE "{name}"')
+            psql(superuser, "postgres", f'CREATE DATABASE "{name}" OWNER {OWNER}')
             psql(found, name, "CREATE TABLE kept (it text)")
             psql(found, name, f"INSERT INTO kept VALUES ('{name} as it was')")
         yield found

@@ -150,8 +150,10 @@ def test_prefect_takes_the_pool_of_kubernetes(project: Path, repository: Path):
     create = ["work-pool", "create", "gpu-jobs", "--type", "kubernetes", "--overwrite"]
     for _ in range(2):  # every start of the worker does it
         prefect(project, *create, "--base-job-template", str(template))
+        prefect(project, "work-pool", "set-concurrency-limit", "gpu-jobs", "1")
     with server() as client:
         pool = client.read_work_pool("gpu-jobs")
+    assert pool.concurrency_limit == 1
     assert pool.type == "kubernetes"
     assert pool.base_job_template == read_json(template)
 
