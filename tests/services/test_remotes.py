@@ -3,7 +3,6 @@
 import getpass
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -16,7 +15,8 @@ import pytest
 
 from bertops import versioning
 from tests.conftest import begin_repository
-from tests.services.ask import free_port, wait_for
+from tests.services.ask import free_port
+from tests.services.s3 import KEYS, S3
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(300)]
 
@@ -57,35 +57,21 @@ def remote(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Remote]:
 
 @pytest.fixture
 def s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Remote:
-    pytest.importorskip("moto", reason="needs moto (extra: services)")
-    boto3 = pytest.importorskip("boto3")
-    port = free_port()
-    log = (tmp_path / "moto.log").open("wb")
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    server = subprocess.Popen(command, stdout=log, stderr=log)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret-that-is-none")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    address = f"http://127.0.0.1:{port}"
-    client = boto3.client("s3", endpoint_url=address)
-    wait_for(lambda: listens(port), seconds=60)
-    client.create_bucket(Bucket="team")
-
-    def keys() -> list[str]:
-        return [one["Key"] for one in client.list_objects_v2(Bucket="team").get("Contents", [])]
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    store = S3("team", tmp_path / "moto.log")
 
     def replace(old: bytes, new: bytes) -> None:
-        found = {key: client.get_object(Bucket="team", Key=key)["Body"].read() for key in keys()}
-        (key,) = (key for key, content in found.items() if content == old)
-        client.put_object(Bucket="team", Key=key, Body=new)
+        (key,) = (key for key, content in store.objects().items() if content == old)
+        store.client.put_object(Bucket="team", Key=key, Body=new)
 
     def refuse() -> None:
-        for key in keys():
-            client.delete_object(Bucket="team", Key=key)
-        client.delete_bucket(Bucket="team")
+        for key in store.objects():
+            store.client.delete_object(Bucket="team", Key=key)
+        store.client.delete_bucket(Bucket="team")
 
-    settings = {"url": "s3://team/bertops", "endpointurl": address}
-    return Remote(settings, server, replace, refuse)
+    settings = {"url": "s3://team/bertops", "endpointurl": store.address}
+    return Remote(settings, store.server, replace, refuse)
 
 
 @pytest.fixture
@@ -123,11 +109,6 @@ def ssh(tmp_path: Path) -> Remote:
     return Remote(settings, server, replace, refuse=(tmp_path / "user.pub").unlink)
 
 
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 @pytest.fixture
 def project(tmp_path: Path, remote: Remote) -> Path:
     folder = tmp_path / "project"
@@ -150,6 +131,17 @@ def clone_of(project: Path) -> Path:
     return clone
 
 
+def pod_of(project: Path, repository: Path) -> tuple[Path, str]:
+    """The checkout that a pod makes before its worker starts, and what it said."""
+    place = project.with_name("pod") / "checkout"
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    where = {"BERTOPS_REPOSITORY": str(project), "BERTOPS_PROJECT": str(place), "PATH": path}
+    script = ["sh", str(repository / "infra/images/checkout.sh")]
+    ran = subprocess.run(script, env={**os.environ, **where}, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    return place, ran.stderr
+
+
 def test_a_worker_with_an_empty_disk_restores_what_is_up_to_date(project: Path):
     versioning.transfer(project, "push")
     clone = clone_of(project)
@@ -157,6 +149,22 @@ def test_a_worker_with_an_empty_disk_restores_what_is_up_to_date(project: Path):
     assert (clone / "second.txt").read_text() == "hello\nhello\n"
     assert versioning.status(clone) == {}
     assert versioning.reproduce(clone, "second") == "up to date"
+
+
+def test_a_pod_restores_what_is_up_to_date(project: Path, repository: Path):
+    versioning.transfer(project, "push")
+    place, _ = pod_of(project, repository)
+    assert (place / "second.txt").read_text() == "hello\nhello\n"
+    assert versioning.status(place) == {}
+
+
+@pytest.mark.fault
+def test_a_pod_begins_also_when_the_store_is_gone(project: Path, remote: Remote, repository: Path):
+    remote.server.kill()
+    remote.server.wait()
+    place, said = pod_of(project, repository)
+    assert "the rest is computed" in said
+    assert versioning.reproduce(place, "first") == "ran"
 
 
 def test_what_one_machine_made_is_adopted_by_another(project: Path):
