@@ -14,6 +14,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
 from bertops import versioning
+from bertops.registry.client import FilesNotMoved
 from bertops.tracking.store import did_not_answer
 
 PRICE = "BERTOPS_PRICE_PER_HOUR"
@@ -54,8 +55,9 @@ def worth_retrying(task: Task[..., Any], run: TaskRun, state: State[Any]) -> boo
         return error.killed
     if isinstance(error, versioning.DvcError):
         return error.arguments[0] in ("pull", "push")
-    network = (ConnectionError, TimeoutError, httpx.TransportError, versioning.RemoteDamaged)
-    return isinstance(error, network) or did_not_answer(error)
+    network = (ConnectionError, TimeoutError, httpx.TransportError)
+    moved = (versioning.RemoteDamaged, FilesNotMoved)
+    return isinstance(error, network + moved) or did_not_answer(error)
 
 
 SERVED: dict[str, Any] = {

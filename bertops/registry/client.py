@@ -1,10 +1,11 @@
 """The one door to MLflow's registry: versions, aliases, and the entries of a history."""
 
+import contextlib
 import os
 import random
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +25,9 @@ PAUSE_S = 0.05
 
 # What MLflow says when writers collide; the same request succeeds a moment later.
 COLLISIONS = ("Giving up after", "database is locked", "deadlock", "could not serialize")
+
+UNANSWERED = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED")
+"""What MLflow's client says when a request did not get through, or the server failed."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,19 @@ class VersionMissing(BertopsError):
     def __init__(self, name: str, wanted: str) -> None:
         self.name, self.wanted = name, wanted
         super().__init__(f"{name!r} has no {wanted}. See: bertops registry list {name}")
+
+
+class FilesNotMoved(BertopsError):
+    """The store with the files of versions did not take them, or did not give them."""
+
+    def __init__(self, doing: str, place: str, cause: Exception) -> None:
+        self.place, self.cause = place, cause
+        said = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
+        super().__init__(
+            f"{doing} failed: the store behind {place} did not answer, or not as it should "
+            f"({said}). No version and no alias was changed. See that the MLflow server and its "
+            "artifact store run, and do the same again; the log of the server tells more."
+        )
 
 
 class Ledger(Protocol):
@@ -245,6 +262,30 @@ def patiently(action: Callable[[], T]) -> T:
                 raise
             time.sleep(random.uniform(0, PAUSE_S * min(attempt + 1, 20)))
     raise AssertionError("unreachable")
+
+
+@contextlib.contextmanager
+def moving_files(doing: str, place: str) -> Iterator[None]:
+    """Around an upload or a download.
+
+    Args:
+        doing: for the error: "fetching sentiment version 3".
+        place: where the files lie or shall lie.
+
+    Raises:
+        FilesNotMoved: a server or the network failed. What MLflow refuses is raised as it is.
+    """
+    from mlflow.exceptions import MlflowException
+    from requests import RequestException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code not in UNANSWERED:
+            raise
+        raise FilesNotMoved(doing, place, error) from error
+    except RequestException as error:
+        raise FilesNotMoved(doing, place, error) from error
 
 
 def _all_pages(search: Callable[[str | None], Any]) -> list[Any]:

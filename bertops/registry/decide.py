@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bertops.registry.client import Registry, Version
+from bertops.registry.client import FilesNotMoved, Registry, Version
 from bertops.registry.gates import Evidence, GateResult, run_gates
 from bertops.registry.history import check_aliases
 from bertops.registry.params import GateParams
@@ -56,6 +56,7 @@ def decide(
             run); it scores that champion afresh. When it raises, the candidate is refused.
 
     Raises:
+        FilesNotMoved: the files of a version could not be fetched; nothing was decided.
         VersionMissing: the candidate does not exist.
         ForeignAliasWrite: the champion was set outside bertops.
     """
@@ -76,6 +77,8 @@ def _check_signature(registry: Registry, version: Version) -> tuple[GateResult, 
     try:
         with TemporaryDirectory() as folder:
             fetch(registry, version, Path(folder))
+    except FilesNotMoved:
+        raise
     except Exception as error:
         return (GateResult("signature", False, str(error)),)
     said = f"signed by the owner of {registry.public_key.name}"
@@ -87,6 +90,8 @@ def _judge(
 ) -> tuple[GateResult, ...]:
     try:
         gathered = evidence(champion)
+    except FilesNotMoved:  # of the network, not of the model; the next attempt may do better
+        raise
     except Exception as error:
         said = f"the evidence could not be gathered: {type(error).__name__}: {error}"
         return (GateResult("evidence", False, said),)

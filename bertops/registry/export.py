@@ -23,6 +23,7 @@ def export(registry: Registry, version: Version, target: Path, cache: Path) -> P
     Raises:
         UsageError: there is something at `target` already.
         ContentChanged, ModelRefused, SignatureRefused: the files are not fit to be given away.
+        FilesNotMoved: the store did not give them.
     """
     if target.exists():
         raise UsageError(f"{target} is there already; give the name of a new directory")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bertops.registry.client import Registry, Version
+from bertops.registry.client import Registry, Version, moving_files
 from bertops.registry.events import Event, State
 from bertops.registry.export import sign_package
 from bertops.registry.history import new_event, record
@@ -73,6 +73,7 @@ def register(
         signing_key: private key to sign the version with; unsigned without one.
 
     Raises:
+        FilesNotMoved: the store did not take the files; there is no new version.
         ModelRefused: the directory holds more than a model in safetensors needs.
         KeyUnusable: the key cannot be read or is of another kind.
     """
@@ -134,7 +135,8 @@ def _upload(
         if signing_key is not None:
             sign_package(package, signing_key, Path(folder))
         tags = dict(tags) | {"bertops.package": hash_tree(package)}
-        client.log_model_artifacts(model.model_id, str(package))
+        with moving_files(f"uploading a version of {name}", model.artifact_location):
+            client.log_model_artifacts(model.model_id, str(package))
     client.finalize_logged_model(model.model_id, "READY")
     for metric, value in facts.metrics.items():
         client.log_metric(run_id, metric, value, model_id=model.model_id)

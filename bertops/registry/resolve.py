@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from bertops.errors import BertopsError, UsageError
-from bertops.registry.client import Registry, Version, VersionMissing
+from bertops.registry.client import Registry, Version, VersionMissing, moving_files
 from bertops.registry.package import LOADER, MODEL
 from bertops.registry.safety import check_package, check_source
 from bertops.registry.signing import verify
@@ -51,7 +51,7 @@ def resolve(registry: Registry, address: str, cache: Path) -> Path:
     Raises:
         UsageError: the address is malformed.
         VersionMissing: there is no such version or alias.
-        ContentChanged, ModelRefused, SignatureRefused: as `fetch`.
+        ContentChanged, FilesNotMoved, ModelRefused, SignatureRefused: as `fetch`.
     """
     return fetch(registry, find_version(registry, address), cache) / MODEL
 
@@ -64,6 +64,7 @@ def fetch(registry: Registry, version: Version, cache: Path) -> Path:
 
     Raises:
         ContentChanged: the files are not those that were registered.
+        FilesNotMoved: the store did not give them.
         ModelRefused: they hold what could run, or climb out of their place.
         SignatureRefused: a public key is set, and it did not sign these files.
     """
@@ -92,9 +93,10 @@ def _download(registry: Registry, version: Version, target: Path) -> None:
 
     check_source(version.source)
     target.mkdir()
-    got = Path(
-        download_artifacts(version.source, dst_path=str(target), tracking_uri=registry.address)
-    )
+    with moving_files(f"fetching {version.name} version {version.number}", version.source):
+        got = Path(
+            download_artifacts(version.source, dst_path=str(target), tracking_uri=registry.address)
+        )
     if got != target:  # a local store keeps the last folder's name
         for path in list(got.iterdir()):
             path.rename(target / path.name)

@@ -17,6 +17,7 @@ from prefect.client.schemas.sorting import ArtifactSort
 from bertops import versioning
 from bertops.errors import GateRefused
 from bertops.quality.gate import QualityFailed
+from bertops.registry.client import FilesNotMoved
 from flows import pipeline as pipeline_module
 from flows.account import alone
 from flows.backfill import backfill
@@ -156,6 +157,7 @@ def test_a_stage_that_was_killed_is_tried_again(project: Path):
         (versioning.DvcError(["push"], "ERROR: connection refused"), True),
         (versioning.DvcError(["repro"], "ERROR: bad dvc.yaml"), False),
         (ConnectionRefusedError(), True),
+        (FilesNotMoved("fetching m version 1", "s3://team/m", OSError("gone")), True),
         (GateRefused("no"), False),
     ],
 )
