@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -97,6 +98,21 @@ def _fetched(root: Path, revision: str) -> str:
     """The same, after asking where the repository came from."""
     run(root, "fetch", "--quiet", "--all")
     return _commit(root, revision)
+
+
+def identity(root: Path) -> dict[str, str]:
+    """Environment for a commit: empty where git knows whose it is, else bertops on this machine.
+
+    A worker has an account that nobody ever told git a name for.
+    """
+    if run(root, "var", "GIT_COMMITTER_IDENT", ok=(0, 128)):
+        return {}
+    named = {"NAME": "bertops", "EMAIL": f"bertops@{socket.gethostname()}"}
+    return {
+        f"GIT_{role}_{what}": value
+        for role in ("AUTHOR", "COMMITTER")
+        for what, value in named.items()
+    }
 
 
 def check_out(root: Path, revision: str) -> Path:

@@ -213,7 +213,8 @@ def commit_lock(root: Path, prefix: str = "retrain") -> str | None:
         git.run(root, "update-index", "--add", "--cacheinfo", f"100644,{blob},dvc.lock", env=index)
         tree = git.run(root, "write-tree", env=index)
     message = f"{prefix.capitalize()}: dvc.lock {digest[:12]}"
-    commit = git.run(root, "commit-tree", tree, "-p", "HEAD", "-m", message)
+    arguments = ["commit-tree", tree, "-p", "HEAD", "-m", message]
+    commit = git.run(root, *arguments, env=git.identity(root))
     git.run(root, "update-ref", f"refs/heads/{branch}", commit)
     return branch
 

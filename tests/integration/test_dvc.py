@@ -177,8 +177,6 @@ def git(project: Path, *arguments: str) -> str:
 def test_a_lock_goes_to_a_branch_of_its_own_and_nothing_else_moves(project: Path):
     reproduce_all(project)
     head, changes = git(project, "rev-parse", "HEAD"), git(project, "status", "--porcelain")
-    for name in ("user.name", "user.email"):
-        git(project, "config", name, "test")
     branch = versioning.commit_lock(project)
     assert branch is not None
     assert git(project, "show", f"{branch}:dvc.lock") == (project / "dvc.lock").read_text().strip()
@@ -188,6 +186,23 @@ def test_a_lock_goes_to_a_branch_of_its_own_and_nothing_else_moves(project: Path
     assert git(project, "log", "-1", "--format=%s", str(filled)).startswith("Backfill: dvc.lock")
     assert git(project, "rev-parse", "HEAD") == head
     assert git(project, "status", "--porcelain") == changes
+
+
+def test_a_worker_that_git_knows_no_name_for_commits_as_bertops(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+):
+    reproduce_all(project)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    git(project, "config", "user.useConfigOnly", "true")  # as where the host has no domain
+    for name in ("EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"):
+        monkeypatch.delenv(name, raising=False)
+    branch = str(versioning.commit_lock(project))
+    assert git(project, "log", "-1", "--format=%an %cn", branch) == "bertops bertops"
+    for name in ("user.name", "user.email"):
+        git(project, "config", name, "somebody")
+    branch = str(versioning.commit_lock(project, "backfill"))
+    assert git(project, "log", "-1", "--format=%an %cn", branch) == "somebody somebody"
 
 
 def test_a_lock_that_is_committed_already_needs_no_branch(project: Path):
