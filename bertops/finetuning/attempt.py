@@ -97,7 +97,7 @@ def _run(
     on_epoch: Callable[[int], None],
 ) -> Attempt:
     """Train, predict, write; a diverged run is a result too."""
-    task, params, kind = bench.task, bench.params, bench.kind
+    params, kind = bench.params, bench.kind
     prefix = attempt_name(model, seed, learning_rate)
     epochs_done = 0
 
@@ -106,7 +106,7 @@ def _run(
         epochs_done += 1
         on_epoch(1)
         value = finite_score(bench, network, epochs_done)
-        tracker.log_metrics({f"{prefix}.validation_{task.metric}": value}, epochs_done)
+        tracker.log_metrics({f"{prefix}.validation_{bench.task.metric}": value}, epochs_done)
         return value
 
     def log(step: int, values: Mapping[str, float]) -> None:
@@ -114,14 +114,14 @@ def _run(
 
     try:
         network, curve = train(
-            partial(kind.build, bench.encoder, task, params, fresh=model == "control"),
+            partial(kind.build, bench.encoder, params, fresh=model == "control"),
             bench.training_features(),
             bench.pad_id,
             score,
             seed=seed,
             learning_rate=learning_rate,
             params=params,
-            loss=kind.loss(bench.examples["train"], task, params),
+            loss=kind.loss(bench.examples["train"], params),
             make_trainer=kind.make_trainer,
             log=log,
         )

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from bertops.finetuning.params import TaskParams
-
-Example = dict[str, Any]
+from bertops.inference.reader import Example, Prediction
 
 # Inverse regularisation of the linear models; validation chooses.
 _STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0)
@@ -25,7 +24,7 @@ class Majority:
         has = [[n == x if isinstance(x, str) else n in x for n in names] for x in labels]
         self._shares = np.mean(has, axis=0).tolist()
 
-    def predict(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
+    def predict(self, examples: Sequence[Example]) -> list[Prediction]:
         """The same for every example."""
         return [{"prediction": self._label, "probabilities": self._shares} for _ in examples]
 
@@ -36,7 +35,7 @@ class Mean:
     def __init__(self, train: Sequence[Example]) -> None:
         self._mean = float(np.mean([example["label"] for example in train]))
 
-    def predict(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
+    def predict(self, examples: Sequence[Example]) -> list[Prediction]:
         """The same for every example."""
         return [{"prediction": self._mean, "probabilities": None} for _ in examples]
 
@@ -105,7 +104,7 @@ class TfidfClassifier:
         several = isinstance(targets, np.ndarray)
         return (OneVsRestClassifier(model) if several else model).fit(inputs, targets)
 
-    def predict(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
+    def predict(self, examples: Sequence[Example]) -> list[Prediction]:
         """Labels with probabilities in the order the task declares them."""
         found = self._model.predict_proba(self._features(examples))
         several = not isinstance(examples[0]["label"], str)
@@ -138,7 +137,7 @@ class TfidfRegressor:
         fitted = [Ridge(alpha=1 / c, random_state=0).fit(inputs, targets) for c in _STRENGTHS]
         self._model = max(fitted, key=lambda model: model.score(held_out, gold))
 
-    def predict(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
+    def predict(self, examples: Sequence[Example]) -> list[Prediction]:
         """Numbers."""
         found = self._model.predict(self._features(examples))
         return [{"prediction": float(value), "probabilities": None} for value in found]

@@ -14,12 +14,12 @@ from bertops import metrics
 from bertops.errors import UsageError
 from bertops.finetuning.data import read_split, split_names
 from bertops.finetuning.kinds import kind_of
-from bertops.finetuning.kinds.base import Example, Feature, TaskKind
+from bertops.finetuning.kinds.base import Feature, TaskKind
 from bertops.finetuning.params import FinetuningParams, TaskParams
 from bertops.finetuning.predictions import Predictions
 from bertops.inference.card import TaskCard
 from bertops.inference.quiet import quiet_transformers
-from bertops.inference.reader import Features
+from bertops.inference.reader import Encoded, Example, Prediction, Reader
 from bertops.inference.readers import READERS
 from bertops.storage import hash_code, hash_file, hash_tree
 
@@ -33,39 +33,42 @@ Scores = dict[str, float]
 class Bench:
     """A task with its rows as text and as token ids."""
 
-    task: TaskParams
+    kind: TaskKind
+    reader: Reader
     params: FinetuningParams
     encoder: str
-    kind: TaskKind
-    card: TaskCard
-    tokenizer: Any
-    examples: Mapping[str, Sequence[Example]]
+    encoded: Mapping[str, Encoded]
     """By split."""
-    features: Mapping[str, Sequence[Features]]
-    """By split."""
+
+    @property
+    def task(self) -> TaskParams:
+        """The task."""
+        return self.kind.task
+
+    @property
+    def examples(self) -> dict[str, Sequence[Example]]:
+        """The rows as text, by split."""
+        return {split: encoded.examples for split, encoded in self.encoded.items()}
 
     @property
     def pad_id(self) -> int:
         """Token id of the padding."""
-        return self.tokenizer.pad_token_id
+        return self.reader.tokenizer.pad_token_id
 
     def training_features(self) -> list[Feature]:
         """Inputs of the training rows with their targets; each window of a text is one."""
-        features, examples = self.features["train"], self.examples["train"]
-        return self.kind.training_rows(features, examples, self.task, self.tokenizer)
+        return self.kind.training_rows(self.encoded["train"], self.reader.tokenizer)
 
-    def predict(self, model: Any, split: str) -> list[dict[str, Any]]:
+    def predict(self, model: Any, split: str) -> list[Prediction]:
         """Predictions for a split, in its order."""
-        reader, precision = READERS[self.card.kind], self.params.precision
-        features, examples = self.features[split], self.examples[split]
-        return reader.predict(model, features, examples, self.tokenizer, self.card, precision)
+        return self.reader.predict(model, self.encoded[split])
 
     def score(self, split: str, predictions: Sequence[Mapping[str, Any]]) -> Scores:
         """All metrics of the task, its own first."""
         gold = [self.kind.gold(example) for example in self.examples[split]]
         found = [row["prediction"] for row in predictions]
         names = dict.fromkeys([self.task.metric, *self.task.metrics])
-        return {name: metrics.score(name, gold, found, self.card.labels) for name in names}
+        return {name: metrics.score(name, gold, found, self.reader.card.labels) for name in names}
 
     def scores(self, predictions: Predictions) -> dict[str, Scores]:
         """The metrics of every split."""
@@ -73,7 +76,7 @@ class Bench:
 
     def scored_splits(self) -> list[str]:
         """Splits to predict: all but train."""
-        return [name for name in self.examples if name != "train"]
+        return [name for name in self.encoded if name != "train"]
 
 
 def open_bench(
@@ -96,12 +99,10 @@ def open_bench(
             f"the encoder {encoder} reads {positions}; lower tasks.max_length"
         )
     tokenizer = transformers.AutoTokenizer.from_pretrained(encoder)
-    card = _card(task)
-    examples = {name: read_split(data, name) for name in splits or split_names(data)}
-    reader = READERS[task.kind]
-    features = {name: reader.encode(rows, tokenizer, card) for name, rows in examples.items()}
-    kind = kind_of(task.kind)
-    return Bench(task, params, encoder, kind, card, tokenizer, examples, features)
+    reader = READERS[task.kind](tokenizer, _card(task), params.precision)
+    names = splits or split_names(data)
+    encoded = {name: reader.encode(read_split(data, name)) for name in names}
+    return Bench(kind_of(task), reader, params, encoder, encoded)
 
 
 def key_of(task: TaskParams, data: Path, encoder: str, params: FinetuningParams) -> str:

@@ -12,8 +12,9 @@ from bertops.errors import BertopsError
 from bertops.extras import require
 from bertops.finetuning.formats import Row, read_rows
 from bertops.finetuning.kinds import kind_of
-from bertops.finetuning.kinds.base import BadRow, Example, TaskKind
+from bertops.finetuning.kinds.base import BadRow, TaskKind
 from bertops.finetuning.params import SPLITS, TaskParams
+from bertops.inference.reader import Example
 from bertops.progress import progress
 from bertops.storage import write_whole
 
@@ -97,10 +98,10 @@ def prepare_task(
         TaskDataInvalid: a missing column, an unknown label, a split without rows, or train or
             validation with one class.
     """
-    kind = kind_of(task.kind)
+    kind = kind_of(task)
     require("tasks", *kind.packages, reason=f"task {task.name!r} of kind {task.kind} needs it")
     notes = _Notes()
-    read, splits = _read_splits(task, kind, split, root, notes)
+    read, splits = _read_splits(kind, split, root, notes)
     if not splits.get("validation"):
         _carve_validation(splits, split)
     dropped = _drop_duplicates(splits)
@@ -156,20 +157,20 @@ class _Notes:
 
 
 def _read_splits(
-    task: TaskParams, kind: TaskKind, split: SplitParams, root: Path, notes: _Notes
+    kind: TaskKind, split: SplitParams, root: Path, notes: _Notes
 ) -> tuple[int, Splits]:
     splits: Splits = defaultdict(list)
-    read = 0
+    read, task = 0, kind.task
     for file in task.data:
         for row in progress(read_rows(file, root), what=f"reading {file.path}", unit="row"):
             read += 1
             try:
-                example = kind.read(row.values, task)
-                group = document_id(kind.group(row.values, task))
+                example = kind.read(row.values)
+                group = document_id(kind.group(row.values))
             except BadRow as bad:
                 notes.add(bad, file.split, row)
                 continue
-            identity = document_id(kind.identity(row.values, task))
+            identity = document_id(kind.identity(row.values))
             place = file.split if file.split != "by_hash" else split_of(group, split)
             origin = {"group": group, "file": row.file, "row": row.row}
             slices = {f"{SLICE}{name}": row.values.get(name) for name in task.columns.slices}

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bertops.finetuning.kinds.base import Example, TaskKind
+from bertops.finetuning.kinds.base import TaskKind
+from bertops.inference.reader import Example, Prediction
 
-Predictions = dict[str, list[dict[str, Any]]]
+Predictions = dict[str, list[Prediction]]
 """Predictions of one model, by split, in the order of the split."""
 
 

@@ -108,7 +108,7 @@ def finetune_task(
         task=task.name,
         kind=task.kind,
         metric=task.metric,
-        labels=bench.card.labels,
+        labels=bench.reader.card.labels,
         rows={split: len(rows) for split, rows in bench.examples.items()},
         runs=tuple(runs),
         tried=tuple(tried),
@@ -172,7 +172,7 @@ def _write_all_predictions(
             rows[split] += kept
     train, validation = bench.examples["train"], bench.examples["validation"]
     scores = {}
-    for name, baseline in bench.kind.baselines(train, validation, bench.task).items():
+    for name, baseline in bench.kind.baselines(train, validation).items():
         found = {s: baseline.predict(bench.examples[s]) for s in bench.scored_splits()}
         scores[name] = bench.scores(found)
         for split, values in found.items():
@@ -192,8 +192,8 @@ def _save(bench: Bench, model: Path, target: Path) -> None:
 
     with write_whole(target) as partial:
         shutil.copytree(model, partial)
-        bench.tokenizer.save_pretrained(partial)
-        bench.card.write(partial)
+        bench.reader.tokenizer.save_pretrained(partial)
+        bench.reader.card.write(partial)
 
 
 def _summarize(runs: Sequence[Attempt]) -> dict[str, dict[str, dict[str, dict[str, float]]]]:

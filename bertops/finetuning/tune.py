@@ -162,14 +162,14 @@ def _trial(trial: Any, bench: Bench, open_tracker: TrialTracker) -> float:
 
         try:
             train(
-                partial(bench.kind.build, bench.encoder, bench.task, params, fresh=False),
+                partial(bench.kind.build, bench.encoder, params, fresh=False),
                 bench.training_features(),
                 bench.pad_id,
                 score,
                 seed=params.seeds[0],
                 learning_rate=params.learning_rates[0],
                 params=params,
-                loss=bench.kind.loss(bench.examples["train"], bench.task, params),
+                loss=bench.kind.loss(bench.examples["train"], params),
                 make_trainer=bench.kind.make_trainer,
             )
         except optuna.TrialPruned:  # the trial came to its end, so its run did not fail

@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from bertops.inference.card import TaskCard
 from bertops.inference.encode import cut_repeated
-from bertops.inference.forward import forward
-from bertops.inference.reader import Example, Features, Prediction, Reader, group_by_row
+from bertops.inference.reader import Encoded, Example, Features, Prediction, Reader
 
 # L tokens of an input
 MAX_ANSWER_TOKENS = 40
@@ -34,14 +32,15 @@ class AnswerReader(Reader):
     model_class = "AutoModelForQuestionAnswering"
     needs = ("text", "text_b")
 
-    def encode(self, examples: Sequence[Example], tokenizer: Any, card: TaskCard) -> list[Features]:
+    def tokenize(self, examples: Sequence[Example]) -> list[Features]:
         """Token ids; `places` has (start, end) in the passage, None outside of it."""
-        encoded = tokenizer(
-            cut_repeated([e["text_b"] for e in examples], tokenizer, card.max_length),
+        length = self.card.max_length
+        encoded = self.tokenizer(
+            cut_repeated([e["text_b"] for e in examples], self.tokenizer, length),
             [e["text"] for e in examples],
             truncation="only_second",
-            max_length=card.max_length,
-            stride=card.max_length // 4,
+            max_length=length,
+            stride=length // 4,
             return_overflowing_tokens=True,
             return_offsets_mapping=True,
             return_attention_mask=False,
@@ -58,15 +57,7 @@ class AnswerReader(Reader):
             features.append(Features(row, ids, types, places))
         return features
 
-    def predict(
-        self,
-        model: Any,
-        features: Sequence[Features],
-        examples: Sequence[Example],
-        tokenizer: Any,
-        card: TaskCard,
-        precision: str = "auto",
-    ) -> list[Prediction]:
+    def predict(self, model: Any, encoded: Encoded) -> list[Prediction]:
         """The best span of each passage."""
 
         def read(outputs: Any, lengths: Sequence[int]) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -75,15 +66,14 @@ class AnswerReader(Reader):
             rows = zip(starts, ends, lengths, strict=True)
             return [(start[:n], end[:n]) for start, end, n in rows]
 
-        inputs = [f.inputs() for f in features]
-        logits = forward(model, inputs, tokenizer.pad_token_id, read, precision)
+        logits, features = self.outputs(model, encoded, read), encoded.features
         found = []
-        for example, group in zip(examples, group_by_row(features), strict=True):
+        for example, group in encoded.by_example():
             spans = [best_span(logits[i][0], logits[i][1], features[i].places) for i in group]
             # A window without the answer points at [CLS]: there is none only if all windows do.
             nothing = min(float(logits[i][0][0] + logits[i][1][0]) for i in group)
             best = max(spans, key=lambda span: span.score)
-            found.append(_answer(example["text"], best, nothing, card.unanswerable))
+            found.append(_answer(example["text"], best, nothing, self.card.unanswerable))
         return found
 
 

@@ -17,7 +17,7 @@ from bertops.errors import UsageError
 from bertops.extras import require
 from bertops.inference.load import Loaded
 from bertops.inference.predict import probabilities
-from bertops.inference.readers import READERS, complete
+from bertops.inference.readers import complete, reader_of
 from bertops.storage import write_text
 
 # L tokens, H heads
@@ -59,7 +59,7 @@ def explain(
     model = _with_attention(loaded)
     pairs = zip(texts, second or texts, strict=True)
     examples = complete(loaded, [{"text": a, "text_b": b} for a, b in pairs])
-    features = READERS[card.kind].encode(examples, loaded.tokenizer, card)
+    features = reader_of(loaded).tokenize(examples)
     first = {feature.row: feature for feature in reversed(features)}
     return [_explain(loaded, model, texts[i], first[i].inputs(), steps) for i in range(len(texts))]
 

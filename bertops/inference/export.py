@@ -13,7 +13,7 @@ from bertops.extras import require
 from bertops.inference.load import Loaded
 from bertops.inference.onnx_model import INT8_NAME, ONNX_NAME, OnnxModel
 from bertops.inference.reader import Example
-from bertops.inference.readers import READERS, complete
+from bertops.inference.readers import complete, reader_of
 from bertops.storage import write_json, write_whole
 
 MIN_AGREEMENT = 0.99
@@ -164,12 +164,9 @@ def _compare(loaded: Loaded, folder: Path, examples: Sequence[Example]) -> dict[
 
 
 def _predict(loaded: Loaded, model: Any, examples: Sequence[Example]) -> list[Any]:
-    card, tokenizer = loaded.task_card(), loaded.tokenizer
-    reader = READERS[card.kind]
-    ready = complete(loaded, examples)
-    features = reader.encode(ready, tokenizer, card)
-    rows = reader.predict(model, features, ready, tokenizer, card, "fp32")
-    return [row["prediction"] for row in rows]
+    reader = reader_of(loaded, "fp32")
+    encoded = reader.encode(complete(loaded, examples))
+    return [row["prediction"] for row in reader.predict(model, encoded)]
 
 
 def _parity(

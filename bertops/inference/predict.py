@@ -7,8 +7,7 @@ import numpy as np
 
 from bertops.inference.card import TaskCard
 from bertops.inference.encode import encode
-from bertops.inference.forward import forward
-from bertops.inference.reader import Example, Features, Prediction, Reader
+from bertops.inference.reader import Encoded, Example, Features, Prediction, Reader
 
 # N examples, F features, C classes
 
@@ -23,25 +22,16 @@ class SequenceReader(Reader):
 
     model_class = "AutoModelForSequenceClassification"
 
-    def encode(self, examples: Sequence[Example], tokenizer: Any, card: TaskCard) -> list[Features]:
+    def tokenize(self, examples: Sequence[Example]) -> list[Features]:
         """Token ids, cut as the card says."""
-        second = [e["text_b"] for e in examples] if card.pair else None
-        return encode([e["text"] for e in examples], second, tokenizer, card)
+        second = [e["text_b"] for e in examples] if self.card.pair else None
+        return encode([e["text"] for e in examples], second, self.tokenizer, self.card)
 
-    def predict(
-        self,
-        model: Any,
-        features: Sequence[Features],
-        examples: Sequence[Example],
-        tokenizer: Any,
-        card: TaskCard,
-        precision: str = "auto",
-    ) -> list[Prediction]:
+    def predict(self, model: Any, encoded: Encoded) -> list[Prediction]:
         """Labels or numbers."""
-        inputs = [f.inputs() for f in features]
-        rows = forward(model, inputs, tokenizer.pad_token_id, _logits, precision)
-        logits_NC = _mean_by_row(np.asarray(rows, dtype=np.float64), [f.row for f in features])
-        return decide(logits_NC, card)
+        logits_FC = np.asarray(self.outputs(model, encoded, _logits), dtype=np.float64)
+        logits_NC = _mean_by_row(logits_FC, [f.row for f in encoded.features])
+        return decide(logits_NC, self.card)
 
 
 def decide(logits_NC: np.ndarray, card: TaskCard) -> list[Prediction]:

@@ -15,15 +15,25 @@ from bertops.inference.translate import TranslationReader
 if TYPE_CHECKING:
     from bertops.inference.load import Loaded
 
-READERS: Mapping[str, Reader] = {
-    "classification": SequenceReader(),
-    "regression": SequenceReader(),
-    "tagging": TagReader(),
-    "answering": AnswerReader(),
-    "summarization": SummaryReader(),
-    "translation": TranslationReader(),
-    "embedding": EmbeddingReader(),
+READERS: Mapping[str, type[Reader]] = {
+    "classification": SequenceReader,
+    "regression": SequenceReader,
+    "tagging": TagReader,
+    "answering": AnswerReader,
+    "summarization": SummaryReader,
+    "translation": TranslationReader,
+    "embedding": EmbeddingReader,
 }
+
+
+def reader_of(loaded: "Loaded", precision: str = "auto") -> Reader:
+    """The reader for what a model was trained on.
+
+    Raises:
+        UsageError: the model has no task.
+    """
+    card = loaded.task_card()
+    return READERS[card.kind](loaded.tokenizer, card, precision)
 
 
 def ask(loaded: "Loaded", examples: Sequence[Example]) -> list[Prediction]:
@@ -33,7 +43,7 @@ def ask(loaded: "Loaded", examples: Sequence[Example]) -> list[Prediction]:
         UsageError: the model has no task, or an example lacks what the task reads.
     """
     card = loaded.task_card()
-    reader = READERS[card.kind]
+    reader = reader_of(loaded)
     needs = (*reader.needs, "text_b") if card.pair else reader.needs
     for number, example in enumerate(examples):
         missing = [key for key in needs if not str(example.get(key) or "").strip()]
@@ -41,19 +51,17 @@ def ask(loaded: "Loaded", examples: Sequence[Example]) -> list[Prediction]:
             raise UsageError(f"example {number} has no {missing[0]}, which {card.task!r} reads")
     if not examples:
         return []
-    ready = complete(loaded, examples)
-    features = reader.encode(ready, loaded.tokenizer, card)
-    return reader.predict(loaded.model, features, ready, loaded.tokenizer, card)
+    return reader.predict(loaded.model, reader.encode(complete(loaded, examples)))
 
 
 def complete(loaded: "Loaded", examples: Sequence[Example]) -> list[Example]:
     """Examples with cleaned texts, and words or sentences where the reader wants them."""
-    reader = READERS[loaded.task_card().kind]
+    reader = reader_of(loaded)
     cleaned = (
         {k: loaded.clean(v) if k in ("text", "text_b") else v for k, v in example.items()}
         for example in examples
     )
-    return [reader.complete(example, loaded.tokenizer) for example in cleaned]
+    return [reader.complete(example) for example in cleaned]
 
 
 def predict(

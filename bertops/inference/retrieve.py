@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bertops.inference.card import TaskCard
-from bertops.inference.reader import Example, Features, Prediction, Reader
+from bertops.inference.reader import Encoded, Example, Features, Prediction, Reader
 
 # N texts, M candidates, D vector size
 RANKED = 100
@@ -34,22 +33,15 @@ class EmbeddingReader(Reader):
     model_class = "SentenceTransformer"
     needs = ("text", "text_b")
 
-    def encode(self, examples: Sequence[Example], tokenizer: Any, card: TaskCard) -> list[Features]:
+    def tokenize(self, examples: Sequence[Example]) -> list[Features]:
         """Empty features: sentence-transformers tokenizes by itself."""
         return [Features(row, [], None) for row in range(len(examples))]
 
-    def predict(
-        self,
-        model: Any,
-        features: Sequence[Features],
-        examples: Sequence[Example],
-        tokenizer: Any,
-        card: TaskCard,
-        precision: str = "auto",
-    ) -> list[Prediction]:
+    def predict(self, model: Any, encoded: Encoded) -> list[Prediction]:
         """Cosines, or ranked candidates."""
+        examples = encoded.examples
         first_ND = vectors(model, [e["text"] for e in examples])
-        if card.labels:
+        if self.card.labels:
             second_ND = vectors(model, [e["text_b"] for e in examples])
             cosines = (first_ND * second_ND).sum(axis=1)
             return [{"prediction": float(c), "probabilities": None} for c in cosines]

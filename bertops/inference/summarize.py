@@ -5,8 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from bertops.inference.card import TaskCard
-from bertops.inference.reader import Example, Features, Prediction
+from bertops.inference.reader import Encoded, Example, Prediction
 from bertops.inference.tag import TagReader
 
 KEEP = "keep"
@@ -25,7 +24,7 @@ class SummaryReader(TagReader):
     the document; `probabilities` has the score of every sentence, `sentences` their indices.
     """
 
-    def complete(self, example: Example, tokenizer: Any) -> Example:
+    def complete(self, example: Example) -> Example:
         """The sentences of the text."""
         if "sentences" in example:
             return example
@@ -35,21 +34,13 @@ class SummaryReader(TagReader):
         """The sentences."""
         return example["sentences"]
 
-    def predict(
-        self,
-        model: Any,
-        features: Sequence[Features],
-        examples: Sequence[Example],
-        tokenizer: Any,
-        card: TaskCard,
-        precision: str = "auto",
-    ) -> list[Prediction]:
+    def predict(self, model: Any, encoded: Encoded) -> list[Prediction]:
         """Summaries."""
-        keep = card.labels.index(KEEP)
-        all_shares = self.shares(model, features, examples, tokenizer, card, precision)
+        keep, share = self.card.labels.index(KEEP), self.card.summary_share
+        all_shares = self.shares(model, encoded)
         return [
-            summary(example["sentences"], shares[:, keep].tolist(), card.summary_share)
-            for example, shares in zip(examples, all_shares, strict=True)
+            summary(example["sentences"], shares_WC[:, keep].tolist(), share)
+            for example, shares_WC in zip(encoded.examples, all_shares, strict=True)
         ]
 
 

@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from bertops.inference.card import TaskCard
-from bertops.inference.forward import forward
 from bertops.inference.predict import probabilities
-from bertops.inference.reader import Example, Features, Prediction, Reader, group_by_row
+from bertops.inference.reader import Encoded, Example, Features, Prediction, Reader
 
 # L tokens of an input, W words, C tags
 
@@ -33,23 +31,24 @@ class TagReader(Reader):
 
     model_class = "AutoModelForTokenClassification"
 
-    def complete(self, example: Example, tokenizer: Any) -> Example:
+    def complete(self, example: Example) -> Example:
         """Words with their offsets, cut as the tokenizer cuts: at spaces, punctuation, and around
         every Chinese character."""
         if "words" in example:
             return example
-        pieces = tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str(example["text"])
+        splitter = self.tokenizer.backend_tokenizer.pre_tokenizer
+        pieces = splitter.pre_tokenize_str(example["text"])
         words, offsets = [word for word, _ in pieces], [place for _, place in pieces]
         return {**example, "words": words, "offsets": offsets}
 
-    def encode(self, examples: Sequence[Example], tokenizer: Any, card: TaskCard) -> list[Features]:
+    def tokenize(self, examples: Sequence[Example]) -> list[Features]:
         """Token ids; `places` has the index of the word of each token, None for special ones."""
-        encoded = tokenizer(
+        encoded = self.tokenizer(
             [list(self.units(e)) for e in examples],
             is_split_into_words=True,
             truncation=True,
-            max_length=card.max_length,
-            stride=card.max_length // 4,
+            max_length=self.card.max_length,
+            stride=self.card.max_length // 4,
             return_overflowing_tokens=True,
             return_attention_mask=False,
         )
@@ -62,36 +61,20 @@ class TagReader(Reader):
         """What is tagged."""
         return example["words"]
 
-    def predict(
-        self,
-        model: Any,
-        features: Sequence[Features],
-        examples: Sequence[Example],
-        tokenizer: Any,
-        card: TaskCard,
-        precision: str = "auto",
-    ) -> list[Prediction]:
+    def predict(self, model: Any, encoded: Encoded) -> list[Prediction]:
         """`prediction`: a tag for each word; `probabilities`: that of each tag."""
         found = []
-        for shares_WC in self.shares(model, features, examples, tokenizer, card, precision):
+        for shares_WC in self.shares(model, encoded):
             best = shares_WC.argmax(axis=1)
             found.append(
                 {
-                    "prediction": [card.labels[i] for i in best],
+                    "prediction": [self.card.labels[i] for i in best],
                     "probabilities": shares_WC.max(axis=1).tolist(),
                 }
             )
         return found
 
-    def shares(
-        self,
-        model: Any,
-        features: Sequence[Features],
-        examples: Sequence[Example],
-        tokenizer: Any,
-        card: TaskCard,
-        precision: str,
-    ) -> Iterator[np.ndarray]:
+    def shares(self, model: Any, encoded: Encoded) -> Iterator[np.ndarray]:
         """Probabilities of the tags of every word, [W, C] for each example.
 
         Windows are averaged. A word without a token, such as a lone control character, gets the
@@ -102,13 +85,12 @@ class TagReader(Reader):
             logits = outputs.logits.float().cpu().numpy()
             return [row[:length] for row, length in zip(logits, lengths, strict=True)]
 
-        inputs = [f.inputs() for f in features]
-        logits = forward(model, inputs, tokenizer.pad_token_id, read, precision)
-        for example, group in zip(examples, group_by_row(features), strict=True):
-            sums_WC = np.zeros((len(self.units(example)), len(card.labels)))
+        logits = self.outputs(model, encoded, read)
+        for example, group in encoded.by_example():
+            sums_WC = np.zeros((len(self.units(example)), len(self.card.labels)))
             windows_W = np.zeros(len(sums_WC))
             for index in group:
-                for token, word in first_tokens(features[index].places):
+                for token, word in first_tokens(encoded.features[index].places):
                     sums_WC[word] += logits[index][token]
                     windows_W[word] += 1
             sums_WC[windows_W == 0, 0] = 1e3

@@ -9,18 +9,19 @@ from bertops.finetuning.kinds.regression import Regression
 from bertops.finetuning.kinds.summarization import Summarization
 from bertops.finetuning.kinds.tagging import Tagging
 from bertops.finetuning.kinds.translation import Translation
+from bertops.finetuning.params import TaskParams
 
-KINDS: dict[str, TaskKind] = {
-    "classification": Classification(),
-    "regression": Regression(),
-    "tagging": Tagging(),
-    "answering": Answering(),
-    "summarization": Summarization(),
-    "translation": Translation(),
-    "embedding": Embedding(),
+KINDS: dict[str, type[TaskKind]] = {
+    "classification": Classification,
+    "regression": Regression,
+    "tagging": Tagging,
+    "answering": Answering,
+    "summarization": Summarization,
+    "translation": Translation,
+    "embedding": Embedding,
 }
 
 
-def kind_of(name: str) -> TaskKind:
-    """The kind by its name."""
-    return KINDS[name]
+def kind_of(task: TaskParams) -> TaskKind:
+    """What the task's kind does for the task."""
+    return KINDS[task.kind](task)

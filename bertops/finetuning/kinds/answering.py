@@ -8,53 +8,37 @@ from bertops.finetuning.baselines import TfidfFeatures
 from bertops.finetuning.kinds.base import (
     BadRow,
     Baseline,
-    Example,
     Feature,
     TaskKind,
-    new_model,
     read_label,
     read_pair,
 )
-from bertops.finetuning.params import FinetuningParams, TaskParams
-from bertops.inference.reader import Features
+from bertops.inference.reader import Encoded, Example, Features, Prediction
 from bertops.inference.summarize import split_sentences
 
 
 class Answering(TaskKind):
     """`text` is the passage, `text_b` the question, `label` the list of accepted answers."""
 
-    def read(self, values: Mapping[str, Any], task: TaskParams) -> Example:
+    def read(self, values: Mapping[str, Any]) -> Example:
         """Passage, question and answers; answers with a wrong offset are put right or left out."""
-        example = read_pair(values, task)
-        raw = _answers(read_label(values, task))
+        example = read_pair(values, self.task)
+        raw = _answers(read_label(values, self.task))
         answers = [found for found in (_place(*a, example["text"]) for a in raw) if found]
         if raw and not answers:
             text, start = raw[0]
             detail = f"{text[:60]!r} is said to begin at {start}"
             raise BadRow("answer not in passage", detail, fatal=False)
-        if not answers and not task.unanswerable:
+        if not answers and not self.task.unanswerable:
             raise BadRow("no answer", "set unanswerable: true to train on such", fatal=False)
         return example | {"label": answers}
 
-    def class_of(self, example: Example) -> str | None:
-        """None: whether there is an answer is no class that must vary."""
-        return None
-
-    def build(self, encoder: str, task: TaskParams, params: FinetuningParams, fresh: bool) -> Any:
-        """`AutoModelForQuestionAnswering`."""
-        return new_model("AutoModelForQuestionAnswering", encoder, task, params, fresh)
-
-    def training_rows(
-        self,
-        features: Sequence[Features],
-        examples: Sequence[Example],
-        task: TaskParams,
-        tokenizer: Any,
-    ) -> list[Feature]:
+    def training_rows(self, encoded: Encoded, tokenizer: Any) -> list[Feature]:
         """First and last token of the first answer; [CLS] where the window does not hold it."""
         rows = []
-        for feature in features:
-            first, last = answer_tokens(feature, examples[feature.row]["label"])
+        for feature in encoded.features:
+            answers = encoded.examples[feature.row]["label"]
+            first, last = answer_tokens(feature, answers)
             rows.append(feature.inputs() | {"start_positions": first, "end_positions": last})
         return rows
 
@@ -63,7 +47,7 @@ class Answering(TaskKind):
         return [answer["text"] for answer in example["label"]]
 
     def baselines(
-        self, train: Sequence[Example], validation: Sequence[Example], task: TaskParams
+        self, train: Sequence[Example], validation: Sequence[Example]
     ) -> Mapping[str, Baseline]:
         """The sentence most like the question."""
         return {"tfidf": NearestSentence(train)}
@@ -121,7 +105,7 @@ class NearestSentence:
     def __init__(self, train: Sequence[Example]) -> None:
         self._features = TfidfFeatures([{"text": example["text"]} for example in train])
 
-    def predict(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
+    def predict(self, examples: Sequence[Example]) -> list[Prediction]:
         """Whole sentences."""
         return [{"prediction": self._best(e), "probabilities": None} for e in examples]
 

@@ -3,14 +3,13 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
 
 from bertops.finetuning.params import FinetuningParams, TaskParams
 from bertops.inference.markup import strip_html
-from bertops.inference.reader import Features
-
-Example = dict[str, Any]
-"""A row of a split: text, perhaps text_b, label, and whatever else the kind needs."""
+from bertops.inference.reader import Encoded, Example, Prediction
+from bertops.inference.readers import READERS
 
 Feature = dict[str, Any]
 """A training row: arguments of the model with its targets, not padded."""
@@ -30,79 +29,98 @@ class BadRow(Exception):
 class Baseline(Protocol):
     """A fitted model without an encoder."""
 
-    def predict(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
+    def predict(self, examples: Sequence[Example]) -> list[Prediction]:
         """Predictions in the form that `bertops.inference` gives them."""
 
 
+@dataclass(frozen=True)
 class TaskKind(ABC):
-    """One kind of task. It has no state: everything comes in as an argument.
+    """One class for each kind of task, one object for each task.
 
     How examples become token ids, and outputs predictions, is its `Reader` in `bertops.inference`.
     """
 
+    task: TaskParams
+
+    packages: ClassVar[tuple[str, ...]] = ()
+    """Modules of the extra `tasks` that this kind needs."""
+
+    make_trainer: ClassVar[Any] = None
+    """Makes the trainer in place of `trainer.hf_trainer`, with its arguments."""
+
+    @property
+    def problem_type(self) -> str | None:
+        """What transformers calls the problem, where one class of models solves several."""
+        return None
+
     @abstractmethod
-    def read(self, values: Mapping[str, Any], task: TaskParams) -> Example:
-        """The example in a row as it was read.
+    def read(self, values: Mapping[str, Any]) -> Example:
+        """The example in a row as it was read; its `label` is what the model learns.
 
         Raises:
             BadRow: the row has no example; `fatal` when the file, not the row, is at fault.
         """
 
-    def identity(self, values: Mapping[str, Any], task: TaskParams) -> str:
-        """The raw text that finds a row again."""
-        raw = str(values[task.columns.text])
-        return f"{raw}\n{values[task.columns.text_b]}" if task.columns.text_b else raw
+    @abstractmethod
+    def training_rows(self, encoded: Encoded, tokenizer: Any) -> list[Feature]:
+        """What the model learns: inputs with targets, as its loss expects them."""
 
-    def group(self, values: Mapping[str, Any], task: TaskParams) -> str:
+    @abstractmethod
+    def baselines(
+        self, train: Sequence[Example], validation: Sequence[Example]
+    ) -> Mapping[str, Baseline]:
+        """Models without an encoder, fitted, by name."""
+
+    def identity(self, values: Mapping[str, Any]) -> str:
+        """The raw text that finds a row again."""
+        columns = self.task.columns
+        raw = str(values[columns.text])
+        return f"{raw}\n{values[columns.text_b]}" if columns.text_b else raw
+
+    def group(self, values: Mapping[str, Any]) -> str:
         """The raw text that decides the split of a row; rows that share it stay together.
 
         Raises:
             BadRow: no such column as `columns.group`.
         """
-        columns = task.columns
+        columns = self.task.columns
         column = columns.group or (columns.text if columns.text_b else None)
-        return str(read_column(values, column)) if column else self.identity(values, task)
+        return str(read_column(values, column)) if column else self.identity(values)
 
-    @abstractmethod
     def class_of(self, example: Example) -> str | None:
         """The class that an example counts for in reports; None where there are no classes."""
-
-    @abstractmethod
-    def build(self, encoder: str, task: TaskParams, params: FinetuningParams, fresh: bool) -> Any:
-        """The model: the encoder with a new head, or, when `fresh`, all of it new.
-
-        What is new is drawn from torch's global generator.
-        """
-
-    @abstractmethod
-    def training_rows(
-        self,
-        features: Sequence[Features],
-        examples: Sequence[Example],
-        task: TaskParams,
-        tokenizer: Any,
-    ) -> list[Feature]:
-        """What the model learns: inputs with targets, as its loss expects them."""
-
-    @abstractmethod
-    def gold(self, example: Example) -> Any:
-        """What the metrics compare with."""
-
-    @abstractmethod
-    def baselines(
-        self, train: Sequence[Example], validation: Sequence[Example], task: TaskParams
-    ) -> Mapping[str, Baseline]:
-        """Models without an encoder, fitted, by name."""
-
-    def loss(self, train: Sequence[Example], task: TaskParams, params: FinetuningParams) -> Any:
-        """A loss for HF Trainer's `compute_loss_func`; None: the model's own."""
         return None
 
-    packages: tuple[str, ...] = ()
-    """Modules of the extra `tasks` that this kind needs."""
+    def gold(self, example: Example) -> Any:
+        """What the metrics compare with."""
+        return example["label"]
 
-    make_trainer: Any = None
-    """Makes the trainer in place of `trainer.hf_trainer`, with its arguments."""
+    def build(self, encoder: str, params: FinetuningParams, fresh: bool) -> Any:
+        """The model: the encoder with a new head, or, when `fresh`, all of it new.
+
+        What is new is drawn from torch's global generator. By itself the model is of the class
+        that the kind's `Reader` loads, and knows the names of its labels.
+        """
+        import transformers
+
+        names = self.task.label_names
+        labels = {
+            "num_labels": len(names),
+            "id2label": dict(enumerate(names)),
+            "label2id": {name: index for index, name in enumerate(names)},
+        }
+        config = transformers.AutoConfig.from_pretrained(encoder, **(labels if names else {}))
+        config.problem_type = self.problem_type
+        if params.classifier_dropout is not None:
+            config.classifier_dropout = params.classifier_dropout
+        model_class = getattr(transformers, READERS[self.task.kind].model_class)
+        if fresh:
+            return model_class.from_config(config)
+        return model_class.from_pretrained(encoder, config=config)
+
+    def loss(self, train: Sequence[Example], params: FinetuningParams) -> Any:
+        """A loss for HF Trainer's `compute_loss_func`; None: the model's own."""
+        return None
 
 
 def read_column(values: Mapping[str, Any], column: str | None) -> Any:
@@ -164,33 +182,3 @@ def on_one_device(arguments: Any) -> Any:
     """
     arguments._n_gpu = min(1, arguments.n_gpu)
     return arguments
-
-
-def new_model(
-    class_name: str,
-    encoder: str,
-    task: TaskParams,
-    params: FinetuningParams,
-    fresh: bool,
-    problem: str | None = None,
-) -> Any:
-    """A model with a head on `encoder`; with `fresh`, its architecture with new weights.
-
-    The model knows the names of its labels.
-    """
-    import transformers
-
-    names = task.label_names
-    labels = {
-        "num_labels": len(names),
-        "id2label": dict(enumerate(names)),
-        "label2id": {name: index for index, name in enumerate(names)},
-    }
-    config = transformers.AutoConfig.from_pretrained(encoder, **(labels if names else {}))
-    config.problem_type = problem
-    if params.classifier_dropout is not None:
-        config.classifier_dropout = params.classifier_dropout
-    auto = getattr(transformers, class_name)
-    if fresh:
-        return auto.from_config(config)
-    return auto.from_pretrained(encoder, config=config)

@@ -8,25 +8,21 @@ from bertops.finetuning.baselines import Majority, TfidfClassifier
 from bertops.finetuning.kinds.base import (
     BadRow,
     Baseline,
-    Example,
     Feature,
     TaskKind,
-    new_model,
     read_label,
     read_pair,
 )
 from bertops.finetuning.params import FinetuningParams, TaskParams
-from bertops.inference.reader import Features
-
-SEQUENCE_MODEL = "AutoModelForSequenceClassification"
+from bertops.inference.reader import Encoded, Example
 
 
 class Classification(TaskKind):
     """Binary, multi-class and multi-label classification, of one text or of two."""
 
-    def read(self, values: Mapping[str, Any], task: TaskParams) -> Example:
+    def read(self, values: Mapping[str, Any]) -> Example:
         """Texts, and `label`: a name, or for multi-label a list of names."""
-        raw = read_label(values, task)
+        task, raw = self.task, read_label(values, self.task)
         if not task.multi_label:
             return read_pair(values, task) | {"label": _name_of(raw, task)}
         parts = raw if isinstance(raw, list) else str(raw).split(task.label_separator)
@@ -38,42 +34,30 @@ class Classification(TaskKind):
         label = example["label"]
         return label if isinstance(label, str) else "+".join(label) or "none"
 
-    def build(self, encoder: str, task: TaskParams, params: FinetuningParams, fresh: bool) -> Any:
-        """`AutoModelForSequenceClassification`."""
-        problem = (
-            "multi_label_classification" if task.multi_label else "single_label_classification"
-        )
-        return new_model(SEQUENCE_MODEL, encoder, task, params, fresh, problem)
+    @property
+    def problem_type(self) -> str:
+        """One label, or several."""
+        return f"{'multi' if self.task.multi_label else 'single'}_label_classification"
 
-    def training_rows(
-        self,
-        features: Sequence[Features],
-        examples: Sequence[Example],
-        task: TaskParams,
-        tokenizer: Any,
-    ) -> list[Feature]:
+    def training_rows(self, encoded: Encoded, tokenizer: Any) -> list[Feature]:
         """Each window of a text learns the text's label: its index, or 0/1 for each label."""
-        targets = [_target(example["label"], task) for example in examples]
-        return [f.inputs() | {"labels": targets[f.row]} for f in features]
-
-    def gold(self, example: Example) -> Any:
-        """The label name, or the list of them."""
-        return example["label"]
+        targets = [_target(example["label"], self.task) for example in encoded.examples]
+        return [f.inputs() | {"labels": targets[f.row]} for f in encoded.features]
 
     def baselines(
-        self, train: Sequence[Example], validation: Sequence[Example], task: TaskParams
+        self, train: Sequence[Example], validation: Sequence[Example]
     ) -> Mapping[str, Baseline]:
         """The most frequent label, and TF-IDF + logistic regression."""
         return {
-            "majority": Majority(train, task.label_names),
-            "tfidf": TfidfClassifier(train, validation, task),
+            "majority": Majority(train, self.task.label_names),
+            "tfidf": TfidfClassifier(train, validation, self.task),
         }
 
-    def loss(self, train: Sequence[Example], task: TaskParams, params: FinetuningParams) -> Any:
+    def loss(self, train: Sequence[Example], params: FinetuningParams) -> Any:
         """Cross-entropy with classes weighed by the inverse of their frequency, if asked."""
-        if params.class_weights == "none" or task.multi_label:
+        if params.class_weights == "none" or self.task.multi_label:
             return None
-        return weighted_cross_entropy(balanced_weights(train, task.label_names))
+        return weighted_cross_entropy(balanced_weights(train, self.task.label_names))
 
 
 def _name_of(raw: Any, task: TaskParams) -> str:

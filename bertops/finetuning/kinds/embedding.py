@@ -8,15 +8,14 @@ from bertops.finetuning.baselines import Mean, TfidfFeatures
 from bertops.finetuning.kinds.base import (
     BadRow,
     Baseline,
-    Example,
     Feature,
     TaskKind,
     on_one_device,
     read_number,
     read_pair,
 )
-from bertops.finetuning.params import FinetuningParams, TaskParams
-from bertops.inference.reader import Features
+from bertops.finetuning.params import FinetuningParams
+from bertops.inference.reader import Encoded, Example, Prediction
 from bertops.inference.retrieve import RANKED, search
 
 
@@ -29,40 +28,31 @@ class Embedding(TaskKind):
 
     packages = ("sentence_transformers",)
 
-    def read(self, values: Mapping[str, Any], task: TaskParams) -> Example:
+    def read(self, values: Mapping[str, Any]) -> Example:
         """The pair, and `label`: its number, or the second text."""
-        example = read_pair(values, task)
+        example = read_pair(values, self.task)
         if "text_b" not in example:
             raise BadRow("missing column", "embedding wants columns.text_b")
-        if not task.columns.label:
+        if not self.task.columns.label:
             return example | {"label": example["text_b"]}
-        return example | {"label": read_number(values, task)}
+        return example | {"label": read_number(values, self.task)}
 
-    def class_of(self, example: Example) -> str | None:
-        """None: there are no classes."""
-        return None
-
-    def build(self, encoder: str, task: TaskParams, params: FinetuningParams, fresh: bool) -> Any:
+    def build(self, encoder: str, params: FinetuningParams, fresh: bool) -> Any:
         """A `SentenceTransformer` that takes the mean of the states."""
         from sentence_transformers import SentenceTransformer
         from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
         from transformers import AutoModel
 
-        body = Transformer(encoder, max_seq_length=task.max_length)
+        body = Transformer(encoder, max_seq_length=self.task.max_length)
         if fresh:
             body.model = AutoModel.from_config(body.config)
         pooling = Pooling(body.get_embedding_dimension(), "mean")
         return SentenceTransformer(modules=[body, pooling], device=str(runtime.device()))
 
-    def training_rows(
-        self,
-        features: Sequence[Features],
-        examples: Sequence[Example],
-        task: TaskParams,
-        tokenizer: Any,
-    ) -> list[Feature]:
+    def training_rows(self, encoded: Encoded, tokenizer: Any) -> list[Feature]:
         """Texts; numbers are scaled by the largest."""
-        if not task.columns.label:
+        examples = encoded.examples
+        if not self.task.columns.label:
             return [{"anchor": e["text"], "positive": e["text_b"]} for e in examples]
         largest = max(abs(e["label"]) for e in examples) or 1.0
         return [
@@ -101,16 +91,13 @@ class Embedding(TaskKind):
             loss=make_loss(model),
         )
 
-    def gold(self, example: Example) -> Any:
-        """The number, or the right second text."""
-        return example["label"]
-
     def baselines(
-        self, train: Sequence[Example], validation: Sequence[Example], task: TaskParams
+        self, train: Sequence[Example], validation: Sequence[Example]
     ) -> Mapping[str, Baseline]:
         """The cosine of TF-IDF vectors, for numbers and for search."""
-        tfidf = TfidfCosine(train, bool(task.columns.label))
-        return {"mean": Mean(train), "tfidf": tfidf} if task.columns.label else {"tfidf": tfidf}
+        numbers = bool(self.task.columns.label)
+        tfidf = TfidfCosine(train, numbers)
+        return {"mean": Mean(train), "tfidf": tfidf} if numbers else {"tfidf": tfidf}
 
 
 class TfidfCosine:
@@ -120,7 +107,7 @@ class TfidfCosine:
         texts = [{"text": e[key]} for e in train for key in ("text", "text_b")]
         self._features, self._numbers = TfidfFeatures(texts), numbers
 
-    def predict(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
+    def predict(self, examples: Sequence[Example]) -> list[Prediction]:
         """Cosines, or ranked candidates."""
         first = self._features([{"text": e["text"]} for e in examples])
         if self._numbers:

@@ -7,13 +7,10 @@ from bertops.finetuning.kinds.base import (
     IGNORED,
     BadRow,
     Baseline,
-    Example,
     Feature,
     TaskKind,
-    new_model,
 )
-from bertops.finetuning.params import FinetuningParams, TaskParams
-from bertops.inference.reader import Features
+from bertops.inference.reader import Encoded, Example, Prediction
 from bertops.inference.summarize import summary
 from bertops.inference.tag import first_tokens
 
@@ -23,9 +20,9 @@ class Summarization(TaskKind):
 
     packages = ("rouge_score",)
 
-    def read(self, values: Mapping[str, Any], task: TaskParams) -> Example:
+    def read(self, values: Mapping[str, Any]) -> Example:
         """`sentences`, `kept`, `text` (the sentences joined) and `label`, the kept ones joined."""
-        columns = task.columns
+        columns = self.task.columns
         if columns.sentences not in values or columns.kept not in values:
             raise BadRow("missing column", f"{columns.sentences!r} or {columns.kept!r}")
         sentences, kept = list(values[columns.sentences]), [int(x) for x in values[columns.kept]]
@@ -37,43 +34,25 @@ class Summarization(TaskKind):
         label = chosen if columns.label is None else str(values.get(columns.label) or chosen)
         return {"text": " ".join(sentences), "sentences": sentences, "kept": kept, "label": label}
 
-    def class_of(self, example: Example) -> str | None:
-        """None: there are no classes of documents."""
-        return None
-
-    def identity(self, values: Mapping[str, Any], task: TaskParams) -> str:
+    def identity(self, values: Mapping[str, Any]) -> str:
         """The sentences."""
-        return " ".join(map(str, values.get(task.columns.sentences) or ()))
+        return " ".join(map(str, values.get(self.task.columns.sentences) or ()))
 
-    def build(self, encoder: str, task: TaskParams, params: FinetuningParams, fresh: bool) -> Any:
-        """`AutoModelForTokenClassification` with drop and keep."""
-        return new_model("AutoModelForTokenClassification", encoder, task, params, fresh)
-
-    def training_rows(
-        self,
-        features: Sequence[Features],
-        examples: Sequence[Example],
-        task: TaskParams,
-        tokenizer: Any,
-    ) -> list[Feature]:
+    def training_rows(self, encoded: Encoded, tokenizer: Any) -> list[Feature]:
         """The first token of a sentence learns whether it is kept."""
         rows = []
-        for feature in features:
+        for feature in encoded.features:
             labels = [IGNORED] * len(feature.input_ids)
             for token, sentence in first_tokens(feature.places):
-                labels[token] = examples[feature.row]["kept"][sentence]
+                labels[token] = encoded.examples[feature.row]["kept"][sentence]
             rows.append(feature.inputs() | {"labels": labels})
         return rows
 
-    def gold(self, example: Example) -> Any:
-        """The given summary."""
-        return example["label"]
-
     def baselines(
-        self, train: Sequence[Example], validation: Sequence[Example], task: TaskParams
+        self, train: Sequence[Example], validation: Sequence[Example]
     ) -> Mapping[str, Baseline]:
         """The first sentences: three of them, and as many as the model may keep."""
-        return {"lead3": Lead(3), "lead": Lead(task.summary_share)}
+        return {"lead3": Lead(3), "lead": Lead(self.task.summary_share)}
 
 
 class Lead:
@@ -82,7 +61,7 @@ class Lead:
     def __init__(self, size: float) -> None:
         self._size = size
 
-    def predict(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
+    def predict(self, examples: Sequence[Example]) -> list[Prediction]:
         """Summaries."""
         return [self._lead(example["sentences"]) for example in examples]
 

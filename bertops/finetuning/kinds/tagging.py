@@ -8,14 +8,12 @@ from bertops.finetuning.kinds.base import (
     IGNORED,
     BadRow,
     Baseline,
-    Example,
     Feature,
     TaskKind,
-    new_model,
     read_label,
 )
-from bertops.finetuning.params import FinetuningParams, TaskParams
-from bertops.inference.reader import Features
+from bertops.finetuning.params import TaskParams
+from bertops.inference.reader import Encoded, Example, Prediction
 from bertops.inference.tag import first_tokens
 
 
@@ -24,9 +22,9 @@ class Tagging(TaskKind):
 
     packages = ("seqeval",)
 
-    def read(self, values: Mapping[str, Any], task: TaskParams) -> Example:
+    def read(self, values: Mapping[str, Any]) -> Example:
         """`words`, `label` (a tag for each) and `text`, the words with spaces between them."""
-        words, tags = _words(values, task), _tags(values, task)
+        words, tags = _words(values, self.task), _tags(values, self.task)
         if len(words) != len(tags):
             raise BadRow("unequal lists", f"{len(words)} words, {len(tags)} tags", fatal=False)
         return {"text": " ".join(words), "words": words, "label": tags}
@@ -35,37 +33,23 @@ class Tagging(TaskKind):
         """`none` for a sentence without entities: a split of these alone teaches nothing."""
         return None if any(tag != "O" for tag in example["label"]) else "none"
 
-    def identity(self, values: Mapping[str, Any], task: TaskParams) -> str:
+    def identity(self, values: Mapping[str, Any]) -> str:
         """The words."""
-        return " ".join(_words(values, task))
+        return " ".join(_words(values, self.task))
 
-    def build(self, encoder: str, task: TaskParams, params: FinetuningParams, fresh: bool) -> Any:
-        """`AutoModelForTokenClassification`."""
-        return new_model("AutoModelForTokenClassification", encoder, task, params, fresh)
-
-    def training_rows(
-        self,
-        features: Sequence[Features],
-        examples: Sequence[Example],
-        task: TaskParams,
-        tokenizer: Any,
-    ) -> list[Feature]:
+    def training_rows(self, encoded: Encoded, tokenizer: Any) -> list[Feature]:
         """The first token of a word learns its tag, the others nothing."""
-        index = {name: i for i, name in enumerate(task.label_names)}
+        index = {name: i for i, name in enumerate(self.task.label_names)}
         rows = []
-        for feature in features:
+        for feature in encoded.features:
             labels = [IGNORED] * len(feature.input_ids)
             for token, word in first_tokens(feature.places):
-                labels[token] = index[examples[feature.row]["label"][word]]
+                labels[token] = index[encoded.examples[feature.row]["label"][word]]
             rows.append(feature.inputs() | {"labels": labels})
         return rows
 
-    def gold(self, example: Example) -> Any:
-        """The tags."""
-        return example["label"]
-
     def baselines(
-        self, train: Sequence[Example], validation: Sequence[Example], task: TaskParams
+        self, train: Sequence[Example], validation: Sequence[Example]
     ) -> Mapping[str, Baseline]:
         """The most frequent tag of each word."""
         return {"frequent_tag": FrequentTag(train)}
@@ -111,7 +95,7 @@ class FrequentTag:
                 counts[word][tag] += 1
         self._tags = {word: tags.most_common(1)[0][0] for word, tags in counts.items()}
 
-    def predict(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
+    def predict(self, examples: Sequence[Example]) -> list[Prediction]:
         """Tags."""
         return [
             {"prediction": [self._tags.get(w, "O") for w in e["words"]], "probabilities": None}

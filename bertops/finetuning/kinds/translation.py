@@ -9,14 +9,13 @@ from bertops.finetuning.baselines import TfidfFeatures
 from bertops.finetuning.kinds.base import (
     BadRow,
     Baseline,
-    Example,
     Feature,
     TaskKind,
     read_label,
     read_text,
 )
-from bertops.finetuning.params import FinetuningParams, TaskParams
-from bertops.inference.reader import Features
+from bertops.finetuning.params import FinetuningParams
+from bertops.inference.reader import Encoded, Example, Prediction
 
 
 class Translation(TaskKind):
@@ -24,18 +23,15 @@ class Translation(TaskKind):
 
     packages = ("sacrebleu",)
 
-    def read(self, values: Mapping[str, Any], task: TaskParams) -> Example:
+    def read(self, values: Mapping[str, Any]) -> Example:
         """Source and translation."""
+        task = self.task
         label = str(read_label(values, task) or "").strip()
         if not label:
             raise BadRow("empty text", f"column {task.columns.label!r}", fatal=False)
         return {"text": read_text(values, task.columns.text, task), "label": label}
 
-    def class_of(self, example: Example) -> str | None:
-        """None: there are no classes."""
-        return None
-
-    def build(self, encoder: str, task: TaskParams, params: FinetuningParams, fresh: bool) -> Any:
+    def build(self, encoder: str, params: FinetuningParams, fresh: bool) -> Any:
         """`EncoderDecoderModel`: the encoder, and a decoder that begins as a copy of it.
 
         A BERT decoder starts from the encoder's weights with new cross-attention. Of other
@@ -71,25 +67,15 @@ class Translation(TaskKind):
         _set_ends(model, AutoTokenizer.from_pretrained(encoder))
         return model
 
-    def training_rows(
-        self,
-        features: Sequence[Features],
-        examples: Sequence[Example],
-        task: TaskParams,
-        tokenizer: Any,
-    ) -> list[Feature]:
+    def training_rows(self, encoded: Encoded, tokenizer: Any) -> list[Feature]:
         """Token ids of the translation with its end; the model shifts them by the beginning."""
-        targets = [example["label"] for example in examples]
-        encoded = tokenizer(targets, truncation=True, max_length=task.target_length + 1)
-        ids = encoded["input_ids"]
-        return [f.inputs() | {"labels": ids[f.row][1:]} for f in features]
-
-    def gold(self, example: Example) -> Any:
-        """The given translation."""
-        return example["label"]
+        targets = [example["label"] for example in encoded.examples]
+        limit = self.task.target_length + 1
+        ids = tokenizer(targets, truncation=True, max_length=limit)["input_ids"]
+        return [f.inputs() | {"labels": ids[f.row][1:]} for f in encoded.features]
 
     def baselines(
-        self, train: Sequence[Example], validation: Sequence[Example], task: TaskParams
+        self, train: Sequence[Example], validation: Sequence[Example]
     ) -> Mapping[str, Baseline]:
         """The source itself, and the translation of the most similar training source."""
         return {"copy": Copy(), "nearest": NearestTranslation(train)}
@@ -112,7 +98,7 @@ def _set_ends(model: Any, tokenizer: Any) -> None:
 class Copy:
     """Gives the source back."""
 
-    def predict(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
+    def predict(self, examples: Sequence[Example]) -> list[Prediction]:
         """The sources."""
         return [{"prediction": example["text"], "probabilities": None} for example in examples]
 
@@ -125,7 +111,7 @@ class NearestTranslation:
         self._features = TfidfFeatures([{"text": example["text"]} for example in train])
         self._sources = self._features([{"text": example["text"]} for example in train])
 
-    def predict(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
+    def predict(self, examples: Sequence[Example]) -> list[Prediction]:
         """Translations of other sources."""
         asked = self._features([{"text": example["text"]} for example in examples])
         nearest = np.asarray((asked @ self._sources.T).argmax(axis=1)).ravel()

@@ -29,7 +29,7 @@ def save_model(kind, encoder, folder):
     """A model of one kind that nobody trained, as fine-tuning saves it."""
     files = [{"path": "x", "split": "by_hash"}]
     task = TaskParams(name="t", kind=kind, data=files, labels=LABELLED.get(kind, ()), max_length=32)
-    kind_of(kind).build(str(encoder), task, FinetuningParams(), False).save_pretrained(str(folder))
+    kind_of(task).build(str(encoder), FinetuningParams(), False).save_pretrained(str(folder))
     make_tokenizer().save_pretrained(folder)
     card = TaskCard(
         task="t", kind=kind, labels=task.label_names, max_length=32, long_texts="head", metric="x"

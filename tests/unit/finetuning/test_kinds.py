@@ -137,11 +137,10 @@ def test_predicting_the_gold_scores_one(name, declared, tmp_path):
     words = sorted({w for row in rows for w in re.findall(r"\w+", str(row).lower())})
     encoder = save_encoder(tmp_path / "encoder", words=words)  # so that words are short
     bench = open_bench(task, tmp_path / "data", str(encoder), ONCE)
-    features, examples = bench.features["test"], bench.examples["test"]
-    rows = bench.kind.training_rows(features, examples, task, bench.tokenizer)
+    rows = bench.kind.training_rows(bench.encoded["test"], bench.reader.tokenizer)
     found = bench.predict(Oracle(rows, len(task.label_names)), "test")
     if name == "news":
-        kept = [[i for i, keep in enumerate(e["kept"]) if keep] for e in examples]
+        kept = [[i for i, keep in enumerate(e["kept"]) if keep] for e in bench.examples["test"]]
         sizes = [len(one["sentences"]) for one in found]
         best = [sorted(one["sentences"]) for one in found]
         for gold, chosen, size in zip(kept, best, sizes, strict=True):

@@ -74,8 +74,8 @@ def test_windows_of_a_pair_read_all_of_the_first_text_whatever_the_second(max_le
     tokenizer = make_tokenizer()
     read = {
         "encode": encode([LETTERS], [second], tokenizer, card("windows", max_length)),
-        "answer": AnswerReader().encode(
-            [{"text": LETTERS, "text_b": second}], tokenizer, card("windows", max_length)
+        "answer": AnswerReader(tokenizer, card("windows", max_length)).tokenize(
+            [{"text": LETTERS, "text_b": second}]
         ),
     }
     for features in read.values():
@@ -95,8 +95,9 @@ def test_windows_that_overlap_do_not_make_a_word_surer():
     """A model that is as sure of every token gives every word the same probability."""
     tokenizer, letters = make_tokenizer(), LETTERS.split()
     tags = card("head").model_copy(update={"labels": ("O", "B-X")})
-    features = TagReader().encode([{"words": letters}], tokenizer, tags)
-    assert len(features) > 1
+    reader = TagReader(tokenizer, tags, "fp32")
+    encoded = reader.encode([{"words": letters}])
+    assert len(encoded.features) > 1
 
     class Sure(torch.nn.Module):
         device = torch.device("cpu")
@@ -104,5 +105,5 @@ def test_windows_that_overlap_do_not_make_a_word_surer():
         def forward(self, input_ids, **_):
             return SimpleNamespace(logits=torch.tensor([0.0, 1.0]).expand(*input_ids.shape, 2))
 
-    (found,) = TagReader().predict(Sure(), features, [{"words": letters}], tokenizer, tags, "fp32")
+    (found,) = reader.predict(Sure(), encoded)
     assert found["probabilities"] == pytest.approx([1 / (1 + math.exp(-1))] * len(letters))

@@ -121,7 +121,7 @@ def embedder(model, tmp_path):
         name="t", kind="embedding", data=[{"path": "x", "split": "by_hash"}], max_length=32
     )
     folder = tmp_path / "embedder"
-    made = kind_of("embedding").build(str(model), task, FinetuningParams(), False)
+    made = kind_of(task).build(str(model), FinetuningParams(), False)
     made.save_pretrained(str(folder))
     card = TaskCard(
         task="t", kind="embedding", labels=(), max_length=32, long_texts="head", metric="mrr"
