@@ -87,8 +87,8 @@ def compare(
     for one in duel.slices:
         if one.standing == "worse":
             print(
-                f"worse where {one.column} is {one.value}: {one.other:.3f} → {one.accuracy:.3f}, "
-                f"{one.documents} documents (p = {one.p_value:.2g}, Holm)"
+                f"worse where {one.column} is {one.value}: {one.score} {one.other:.3f} → "
+                f"{one.measured:.3f}, {one.documents} documents (p = {one.p_value:.2g}, Holm)"
             )
     for right, wrong, flips in (
         (found.first, found.second, duel.flips.gained if duel.flips else ()),

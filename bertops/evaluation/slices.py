@@ -7,7 +7,7 @@ Source: Holm 1979, "A simple sequentially rejective multiple test procedure".
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -21,6 +21,7 @@ from bertops.evaluation.bootstrap import interval, resampled_sums
 from bertops.evaluation.compare import mcnemar
 from bertops.evaluation.params import CompareParams, SliceParams
 from bertops.evaluation.scores.base import Score
+from bertops.evaluation.scores.classification import ACCURACY
 from bertops.finetuning.data import SLICE
 
 Standing = Literal["worse", "no difference shown", "too small"]
@@ -28,36 +29,26 @@ Standing = Literal["worse", "no difference shown", "too small"]
 
 @dataclass(frozen=True)
 class Slice:
-    """The score that decides, accuracy where there are classes, on a part of the test set."""
+    """How a model does on a part of the test set."""
 
     column: str
     value: str
     documents: int
-    accuracy: float
+    score: str
+    """Name of what is measured: accuracy where there are classes, else the score that decides."""
+    measured: float
     low: float
     high: float
-    """Bounds of the interval of `accuracy`: Wilson's, of other scores the bootstrap's."""
+    """Bounds of its interval: Wilson's for accuracy, the bootstrap's for other scores."""
     other: float
     """The score on the rest of the test set, or of the other model on this slice."""
-    p_value: float | None
+    p_value: float | None = None
     """Holm-corrected, one-sided for "worse"; None where the slice is too small."""
-    standing: Standing
-    score: str = "accuracy"
+    standing: Standing = "too small"
 
 
-@dataclass(frozen=True)
-class _Found:
-    """A slice before it is judged."""
-
-    column: str
-    value: str
-    documents: int
-    accuracy: float
-    low: float
-    high: float
-    other: float
-    p_value: float
-    """One-sided for "worse", of this slice alone."""
+Tested = tuple[Slice, float]
+"""A slice that is not judged yet, with its own p-value, one-sided for "worse"."""
 
 
 def slice_gaps(answers: Answers, slices: SliceParams, params: CompareParams) -> list[Slice]:
@@ -69,7 +60,7 @@ def slice_gaps(answers: Answers, slices: SliceParams, params: CompareParams) -> 
         drawn = (len(answers), int(answers.correct.sum()), len(right))
         p_value = float(hypergeom.cdf(right.sum(), *drawn))
         found.append(_of_right(column, value, right, float(rest.mean()), p_value, params))
-    return _judge(found, "accuracy", slices, params)
+    return _judge(found, slices, params)
 
 
 def compare_slices(
@@ -80,7 +71,6 @@ def compare_slices(
     By the exact McNemar test where answers are right or wrong, else by the paired bootstrap of
     the score. Both must be answers about the same documents in the same order.
     """
-    name = "accuracy" if first.classes else score.name
     found = []
     for column, value, inside in cut(first, slices):
         mine, theirs = first.where(inside), second.where(inside)
@@ -90,7 +80,7 @@ def compare_slices(
             found.append(_of_right(column, value, mine.correct, rival, worse, params))
         else:
             found.append(_of_score(column, value, mine, theirs, score, params))
-    return _judge(found, name, slices, params)
+    return _judge(found, slices, params)
 
 
 def _mcnemar_worse(mine: Answers, theirs: Answers) -> float:
@@ -108,17 +98,17 @@ def _of_right(
     other: float,
     p_value: float,
     params: CompareParams,
-) -> _Found:
-    """A slice in which `right` tells which answers are."""
+) -> Tested:
+    """A slice by accuracy; `right` tells which answers are."""
     hits = int(right.sum())
     low, high = proportion_confint(hits, len(right), 1 - params.confidence, "wilson")
-    mean = float(right.mean())
-    return _Found(column, value, len(right), mean, float(low), float(high), other, p_value)
+    values = (float(right.mean()), float(low), float(high), other)
+    return Slice(column, value, len(right), ACCURACY.name, *values), p_value
 
 
 def _of_score(
     column: str, value: str, mine: Answers, theirs: Answers, score: Score, params: CompareParams
-) -> _Found:
+) -> Tested:
     """A slice by any score; p is the share of bootstrap rounds without a loss."""
     sides = np.concatenate([score.contributions(mine), score.contributions(theirs)], axis=1)
     sums = resampled_sums(sides, params.rounds, params.seed)
@@ -126,8 +116,8 @@ def _of_score(
     low, high = interval(ours, params.confidence)
     gains = ours - other if score.higher_is_better else other - ours
     p_value = (1 + int((gains >= 0).sum())) / (1 + params.rounds)
-    values = (score.of(mine), low, high, score.of(theirs), p_value)
-    return _Found(column, value, len(mine), *values)
+    values = (score.of(mine), low, high, score.of(theirs))
+    return Slice(column, value, len(mine), score.name, *values), p_value
 
 
 def cut(answers: Answers, params: SliceParams) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
@@ -149,21 +139,17 @@ def cut(answers: Answers, params: SliceParams) -> Iterator[tuple[str, str, NDArr
             yield "length", name if low else f"under {high:,} characters", inside
 
 
-def _judge(
-    found: Sequence[_Found], score: str, slices: SliceParams, params: CompareParams
-) -> list[Slice]:
-    tested = [one.p_value for one in found if one.documents >= slices.min_documents]
-    corrected = iter(multipletests(tested, method="holm")[1] if tested else ())
+def _judge(found: Sequence[Tested], slices: SliceParams, params: CompareParams) -> list[Slice]:
+    """The slices in their order; those that are too small stay as they are."""
+    large = [p_value for one, p_value in found if one.documents >= slices.min_documents]
+    corrected = iter(multipletests(large, method="holm")[1] if large else ())
     judged = []
-    for one in found:
-        p_value = float(next(corrected)) if one.documents >= slices.min_documents else None
-        standing = _standing(p_value, 1 - params.confidence)
-        values = asdict(one) | {"p_value": p_value}
-        judged.append(Slice(**values, standing=standing, score=score))
+    for one, _ in found:
+        if one.documents >= slices.min_documents:
+            p_value = float(next(corrected))
+            worse = p_value < 1 - params.confidence
+            one = replace(
+                one, p_value=p_value, standing="worse" if worse else "no difference shown"
+            )
+        judged.append(one)
     return judged
-
-
-def _standing(p_value: float | None, alpha: float) -> Standing:
-    if p_value is None:
-        return "too small"
-    return "worse" if p_value < alpha else "no difference shown"

@@ -133,7 +133,7 @@ def no_slice_worse(evidence: Evidence, params: GateParams) -> GateResult:
     )
     if worse:
         said = "; ".join(
-            f"{s.column} {s.value}: {s.score} {s.other:.3f} → {s.accuracy:.3f} on {s.documents} "
+            f"{s.column} {s.value}: {s.score} {s.other:.3f} → {s.measured:.3f} on {s.documents} "
             f"documents (p = {s.p_value:.2g}, Holm)"
             for s in worse
         )

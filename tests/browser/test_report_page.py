@@ -56,7 +56,7 @@ VERDICT = {
         "slices": [
             {
                 "column": "source", "value": "imdb", "documents": 100, "score": "accuracy",
-                "accuracy": 0.7,
+                "measured": 0.7,
                 "low": 0.61, "high": 0.78, "other": 0.8, "p_value": 0.004, "standing": "worse",
             }
         ],

@@ -16,6 +16,7 @@ from bertops.evaluation.report.card import render_card
 from bertops.evaluation.report.content import gather
 from bertops.evaluation.report.page import render_page
 from bertops.evaluation.run import count_tokens, evaluate
+from bertops.evaluation.slices import Slice
 from bertops.evaluation.tasks import TaskInput
 from bertops.pretraining.store import TokenStore
 from bertops.storage import hash_tree, write_json
@@ -123,6 +124,18 @@ def test_the_page_shows_both_sides_of_a_promotion(project: tuple[Path, TaskInput
     failed = verdict | {"head_to_head": {"failed": "OSError: gone"}}
     page = render_page(gather(report_inputs(project[0]), [failed]))
     assert "with version 3: OSError: gone" in page
+
+
+def test_slices_are_headed_by_what_was_measured(project: tuple[Path, TaskInput]) -> None:
+    part = Slice("source", "news", 200, "entity_f1", 0.612, 0.58, 0.64, 0.655, 0.001, "worse")
+    duel = {"comparison": asdict(comparison("worse")), "flips": None, "slices": [asdict(part)],
+            "finding": "version 4 is worse"}  # fmt: skip
+    page = render_page(gather(report_inputs(project[0]), [VERDICT | {"head_to_head": duel}]))
+    table = page.split(f"Slices of the test set, against {duel['comparison']['second']}")[1]
+    table = table.split("</table>")[0]
+    assert '<th scope="col">entity_f1</th>' in table
+    assert "0.612" in table
+    assert "accuracy" not in table
 
 
 def test_the_page_opens_with_the_worst_of_several_verdicts(project: tuple[Path, TaskInput]) -> None:

@@ -82,7 +82,7 @@ def test_slices_of_a_task_without_classes_are_judged_by_its_score(params: Compar
     a, b = compare_slices(candidate, champion, NEGATIVE_MSE, SLICES, params)
     assert (a.standing, b.standing) == ("no difference shown", "worse")
     assert b.score == "negative_mse"
-    assert b.low < b.accuracy < b.high
+    assert b.low < b.measured < b.high
     assert b.other > b.high
 
 

@@ -26,7 +26,7 @@ GOOD = Evidence(
 
 def piece(standing, value="short"):
     p_value = {"worse": 0.001, "no difference shown": 0.4, "too small": None}[standing]
-    return Slice("length", value, 200, 0.7, 0.65, 0.75, 0.8, p_value, standing)
+    return Slice("length", value, 200, "accuracy", 0.7, 0.65, 0.75, 0.8, p_value, standing)
 
 
 def failed(evidence, has_champion=True, **params):
