@@ -103,7 +103,7 @@ class BehaviourParams(Section):
     """Promises that a trained model is tried on."""
 
     cases: dict[str, tuple[str, ...]] = Field(
-        {"sentiment": ("sentiment.en",)},
+        {},
         description="By task, files of cases: names of ours (sentiment.en, sentiment.zh), or paths "
         "of one's own.",
     )
