@@ -4,7 +4,7 @@ from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from bertops.section import Section
+from bertops.section import Section, Seed
 
 
 class CompareParams(Section):
@@ -26,7 +26,7 @@ class CompareParams(Section):
         description="Where the minimum detectable effect exceeds this share of a perfect score, a "
         "comparison is underpowered for every smaller difference, and calls none of them better.",
     )
-    seed: int = Field(0, ge=0, description="Decides which documents each bootstrap round draws.")
+    seed: Seed = Field(0, description="Decides which documents each bootstrap round draws.")
 
 
 class HeldoutParams(Section):
@@ -42,7 +42,7 @@ class HeldoutParams(Section):
         128, ge=8, description="Length of the pieces that documents are cut into, in tokens."
     )
     batch_rows: int = Field(16, ge=1, description="Pieces computed together.")
-    seed: int = Field(0, ge=0, description="Decides which tokens are hidden.")
+    seed: Seed = Field(0, description="Decides which tokens are hidden.")
 
 
 class FillMaskParams(Section):

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from bertops.problems import did_you_mean
-from bertops.section import Section
+from bertops.section import LearningRate, Precision, Section, Seed
 
 Kind = Literal[
     "classification",
@@ -219,17 +219,17 @@ class LoraParams(Section):
 class FinetuningParams(Section):
     """How every task is fine-tuned; a task may override single values."""
 
-    seeds: tuple[int, ...] = Field(
+    seeds: tuple[Seed, ...] = Field(
         (1, 2, 3), min_length=1, description="One run for each; fewer than 3 do not show what luck "
         "does, and the report says so.",
     )  # fmt: skip
     epochs: int = Field(4, gt=0, description="Passes over the training rows.")
     batch_rows: int = Field(32, gt=0, description="Rows of one optimizer step.")
-    learning_rates: tuple[float, ...] = Field(
+    learning_rates: tuple[LearningRate, ...] = Field(
         (5e-4,), min_length=1, description="Rates for the pretrained encoder; of several, the "
         "first seed tries all and validation decides.",
     )  # fmt: skip
-    control_learning_rates: tuple[float, ...] = Field(
+    control_learning_rates: tuple[LearningRate, ...] = Field(
         (5e-4,), min_length=1, description="Rates for the control, chosen in the same way."
     )
     control: bool = Field(True, description="Train the same architecture without pretraining.")
@@ -246,7 +246,7 @@ class FinetuningParams(Section):
     )
     gradient_checkpointing: bool = Field(False, description="Less memory for more time.")
     lora: LoraParams | None = Field(None, description="Train adapters and the head alone.")
-    precision: Literal["auto", "fp32", "bf16"] = Field(
+    precision: Precision = Field(
         "auto", description="auto: bf16 where the hardware multiplies it, else fp32."
     )
 

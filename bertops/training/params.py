@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from bertops.model.params import ModelParams
 from bertops.pretraining.params import PretrainingParams
-from bertops.section import Section
+from bertops.section import LearningRate, Precision, Section, Seed
 
 
 class BudgetParams(Section):
@@ -57,7 +57,7 @@ class OptimizerParams(Section):
     muon_multiple: float = Field(
         2.0, gt=0, description="Muon's learning rate, in multiples of learning_rate (muon alone)."
     )
-    learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate.")
+    learning_rate: LearningRate = Field(1e-3, description="Peak learning rate.")
     weight_decay: float = Field(0.01, ge=0, description="On matrices; not on biases and norms.")
     beta1: float = Field(0.9, ge=0, lt=1, description="Memory of the gradient.")
     beta2: float = Field(0.98, ge=0, lt=1, description="Memory of its square.")
@@ -102,7 +102,7 @@ class DistributedParams(Section):
 class TrainingParams(Section):
     """How the model is trained."""
 
-    seed: int = Field(0, ge=0, lt=2**32, description="Decides weights, order, masks and dropout.")
+    seed: Seed = Field(0, description="Decides weights, order, masks and dropout.")
     budget: BudgetParams
     batch_rows: int = Field(32, ge=1, description="Rows per optimizer update, over all devices.")
     ramp_from_rows: int | None = Field(
@@ -116,7 +116,7 @@ class TrainingParams(Section):
     optimizer: OptimizerParams = OptimizerParams()
     schedule: ScheduleParams = ScheduleParams()
     distributed: DistributedParams = DistributedParams()
-    precision: Literal["auto", "fp32", "bf16"] = Field(
+    precision: Precision = Field(
         "auto", description="auto: bf16 where the hardware has it, else fp32."
     )
     skip_spikes: bool = Field(

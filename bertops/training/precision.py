@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 
 from bertops.pretraining.counter import random_bits
 from bertops.runtime import has_fast_bf16
+from bertops.section import Precision
 
 
-def compute_dtype(precision: Literal["auto", "fp32", "bf16"], device: torch.device) -> torch.dtype:
+def compute_dtype(precision: Precision, device: torch.device) -> torch.dtype:
     """The type of matrix products: bf16 where asked for, or where the hardware does it fast."""
     wanted = precision == "bf16" or (precision == "auto" and has_fast_bf16(device))
     return torch.bfloat16 if wanted else torch.float32

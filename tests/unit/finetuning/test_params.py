@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from bertops.finetuning.params import TaskParams
+from bertops.finetuning.params import FinetuningParams, TaskParams
 
 FIRST = {
     "regression": "pearson",
@@ -42,6 +42,18 @@ def test_a_metric_that_the_kind_has_not_is_refused(kind, more, told):
     with pytest.raises(ValidationError, match=told) as error:
         declare(kind, **more)
     assert error.value.errors()[0]["loc"] == ("metric",)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"seeds": [1, -1]}, {"seeds": [1, 2**32]}, {"learning_rates": [1e-3, 0]},
+     {"control_learning_rates": [1e-3, -1e-3]}],
+)  # fmt: skip
+def test_seeds_and_rates_that_no_run_can_have_are_refused_in_their_place(values):
+    ((name, given),) = values.items()
+    with pytest.raises(ValidationError) as error:
+        FinetuningParams(**values)
+    assert [found["loc"] for found in error.value.errors()] == [(name, len(given) - 1)]
 
 
 def test_a_wrong_kind_is_told_alone():
