@@ -156,6 +156,7 @@ def _evidence(
     judge = _judge_of(params, name)
 
     def speaker(number: int) -> int:
+        """The version of the judge that speaks for a version of `name`."""
         return number if judge == name else _fine_tuned_from(registry, judge, name, number)
 
     def gather(champion: int | None) -> Evidence:
@@ -202,8 +203,8 @@ def promote_all(
             decision.gates,
         )  # fmt: skip
         try:
-            tried = _smoke_test(paths, registry, found.name)
-            done = promote(registry, decision, params.registry, smoke_test=tried)
+            try_version = _smoke_test_of(paths, registry, found.name)
+            done = promote(registry, decision, params.registry, smoke_test=try_version)
         except GateRefused as refusal:
             standing: Standing = "refused" if decision.refused_by else "waiting"
             releases.append(replace(base, standing=standing, sentence=str(refusal)))
@@ -294,10 +295,10 @@ def promote_version(
     rules, paths = load(root / "params.yaml").registry, Paths(root)
     settings = rules.model_copy(update={"mode": mode or rules.mode})
     registry = open_registry(paths)
-    tried = _smoke_test(paths, registry, name)
-    return promote(registry, ready, settings, why=why, smoke_test=tried)
+    try_version = _smoke_test_of(paths, registry, name)
+    return promote(registry, ready, settings, why=why, smoke_test=try_version)
 
 
-def _smoke_test(paths: Paths, registry: Registry, name: str) -> Callable[[int], None]:
-    """Fetches a version of a model as its users will, loads it and asks it something."""
+def _smoke_test_of(paths: Paths, registry: Registry, name: str) -> Callable[[int], None]:
+    """What fetches a version of a model as its users will, loads it and asks it something."""
     return lambda version: smoke_test(registry, name, version, paths.state / "models")

@@ -16,6 +16,7 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -345,12 +346,12 @@ def _born(pid: int) -> float:
     return float(psutil.Process(pid).create_time())
 
 
-def _running(record: Mapping[str, float]) -> bool:
+def _running(record: Mapping[str, Any]) -> bool:
     """Whether it is the same process still: ids are used again, times of birth are not."""
     try:
         return (
-            psutil.Process(int(record["pid"])).status() != psutil.STATUS_ZOMBIE
-            and _born(int(record["pid"])) == record["started"]
+            psutil.Process(record["pid"]).status() != psutil.STATUS_ZOMBIE
+            and _born(record["pid"]) == record["started"]
         )
     except psutil.NoSuchProcess:
         return False

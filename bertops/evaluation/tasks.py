@@ -22,13 +22,15 @@ from bertops.evaluation.scores.table import score_named, scores_for
 from bertops.evaluation.slices import Slice, slice_gaps
 
 CANDIDATE = "pretrained"
+"""Among the models that were predicted with, the one that ships."""
 NO_SEED = -1
+"""The seed that ships, of models that do not."""
 CLAIMS = {
     "control": ("pretraining pays", "pretraining does not pay"),
     "tfidf": ("beats TF-IDF + linear model", "does not reach TF-IDF + linear model"),
     "majority": ("beats the majority class", "does not reach the majority class"),
 }
-
+"""By baseline, what the verdicts "better" and "worse" than it mean."""
 
 FLOORS = ("majority", "mean", "frequent_tag", "copy", "lead", "tfidf")
 """Baselines that know the least, by the kind of task; the first that was predicted counts."""
@@ -174,8 +176,8 @@ def evaluate_task(
     )
     scores = scores_for(task.kind, table.answers(CANDIDATE, task.seed, "test"))
     score = score_named(task.metric, scores)
-    slices = [split for split in table.splits if split not in ("validation", "test")]
-    answers = {split: _answers(table, split, score, task.seed) for split in ("test", *slices)}
+    splits = ["test", *(split for split in table.splits if split not in ("validation", "test"))]
+    answers = {split: _answers(table, split, score, task.seed) for split in splits}
     shipped = {split: models[CANDIDATE][0] for split, models in answers.items()}
     comparisons = {
         split: _against_baselines(models, score, params) for split, models in answers.items()

@@ -113,13 +113,12 @@ def prepare_task(
     if fatal:
         raise TaskDataInvalid(task.name, fatal)
     _write(splits, target)
-    rest = [f for f in findings if f.problem not in notes.fatal]
     return TaskDataReport(
         task=task.name,
         kind=task.kind,
         read=read,
         splits={name: _describe(rows, kind) for name, rows in splits.items()},
-        dropped=tuple(rest + dropped),
+        dropped=(*findings, *dropped),
         noticed=tuple(_conflicts(splits, kind)),
     )
 

@@ -107,23 +107,25 @@ def promote(
         LostRace: another promotion came first; decide again.
         ForeignAliasWrite: an alias was set outside bertops.
     """
-    d, dry_run = decision, dry_run or params.mode == "dry-run"
+    name, candidate = decision.name, decision.candidate
+    dry_run = dry_run or params.mode == "dry-run"
     if params.mode == "off":
-        return _unchanged(d, f"{d.name} version {d.candidate} is registered; promotion is off")
-    if d.already:
-        return _unchanged(d, _already(d))
-    approved = check_aliases(ledger, d.name).approved
-    if not d.passed:
+        return _unchanged(decision, f"{name} version {candidate} is registered; promotion is off")
+    if decision.already:
+        return _unchanged(decision, _already(decision))
+    approved = check_aliases(ledger, name).approved
+    if not decision.passed:
         if not dry_run:
-            record(ledger, d.name, lambda state: _refusal(state, d, who))
-        raise PromotionRefused(d, dry_run)
-    if params.approval and d.candidate not in approved:
-        raise ApprovalMissing(d.name, d.candidate)
+            record(ledger, name, lambda state: _refusal(state, decision, who))
+        raise PromotionRefused(decision, dry_run)
+    if params.approval and candidate not in approved:
+        raise ApprovalMissing(name, candidate)
     if smoke_test is not None:
-        smoke_test(d.candidate)
+        smoke_test(candidate)
     if not dry_run:
-        record(ledger, d.name, lambda state: _promotion(state, d, why, who))
-    return Promotion(d.name, d.champion, d.candidate, not dry_run, _promoted(d, dry_run), d.gates)
+        record(ledger, name, lambda state: _promotion(state, decision, why, who))
+    sentence = _promoted(decision, dry_run)
+    return Promotion(name, decision.champion, candidate, not dry_run, sentence, decision.gates)
 
 
 def _promotion(state: State, decision: Decision, why: str, who: str | None) -> Event:

@@ -137,9 +137,11 @@ def pretrain(
             the last two come as WorkersFailed with their text.
     """
     if starts_processes(params.training.distributed):
-        inputs = {"tokens": tokens, "tokenizer": tokenizer, "origin": origin}
-        outputs = {"target": target, "checkpoints": checkpoints, "curve": curve}
-        return pretrain_distributed({**inputs, **outputs}, params, tracker)
+        places = {
+            "tokens": tokens, "tokenizer": tokenizer, "origin": origin,
+            "target": target, "checkpoints": checkpoints, "curve": curve,
+        }  # fmt: skip
+        return pretrain_distributed(places, params, tracker)
     world = join_world(this_device())
     refuse_apart(world, checkpoints)
     source, held_out = (
@@ -210,12 +212,13 @@ def prepare(
     if newest is None and origin is None:
         start_embeddings(model, source.store, training.embeddings, training.seed)
     flops = flops_per_token(model.config, source.rows.row_length, masking.rate)
-    rows, ramp = training.microbatch_rows, plan_ramp(training)
+    most_rows, ramp = training.microbatch_rows, plan_ramp(training)
+    validator = Validator(held_out, training.validation_rows, most_rows) if held_out.count else None
     return Run(
         objective=Objective(model, compute_dtype(training.precision, device)),
         optimizer=optimizer,
-        feed=Feed(Batches(source, masking, training.seed), ramp, rows, device, world),
-        validator=Validator(held_out, training.validation_rows, rows) if held_out.count else None,
+        feed=Feed(Batches(source, masking, training.seed), ramp, most_rows, device, world),
+        validator=validator,
         checkpoints=checkpoints,
         budget=plan_budget(training.budget, source.tokens_per_row, ramp),
         params=training,
@@ -246,7 +249,7 @@ def render_curve(state: TrainState) -> str:
 
 def _report(run: Run, source: Source, target: Path) -> PretrainReport:
     last = run.state.history[-1]
-    loss = last.get("validation_loss")
+    held_out_loss = last.get("validation_loss")
     return PretrainReport(
         parameters=count_parameters(run.objective.model),
         steps=run.state.step,
@@ -256,8 +259,8 @@ def _report(run: Run, source: Source, target: Path) -> PretrainReport:
         row_length=source.rows.row_length,
         fill_rate=round(source.fill_rate, 6),
         loss=last["loss"],
-        validation_loss=loss,
-        validation_perplexity=math.exp(loss) if loss is not None else None,
+        validation_loss=held_out_loss,
+        validation_perplexity=math.exp(held_out_loss) if held_out_loss is not None else None,
         validation_accuracy=last.get("validation_accuracy"),
         weights_sha256=hash_file(target / "model.safetensors"),
     )
