@@ -35,7 +35,7 @@ def test_fill_mask_gives_the_likeliest_tokens_for_every_mask(encoder):
 
 
 def test_fill_mask_without_a_mask_says_so(encoder):
-    with pytest.raises(UsageError, match=r"no \[MASK\] in 'the film'"):
+    with pytest.raises(UsageError, match=r"no \[MASK\] in the text: 'the film'"):
         fill_mask(load(encoder, masked_lm=True), ["the film"])
 
 
