@@ -82,8 +82,12 @@ def rotary_turns(
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Rotary positions (Su et al. 2021): pairs (i, i + K/2) of the last dimension, turned.
 
-    Written to its result in place, in a third of the passes of the usual formula.
+    Written to its result in place, in a third of the passes of the usual formula; torch.compile
+    wants the formula, and makes one pass of it by itself.
     """
+    if torch.compiler.is_compiling():
+        a, b = x.chunk(2, dim=-1)
+        return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
     return _Rotation.apply(x, cos, sin)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -11,6 +13,8 @@ from bertops.model.attention import Packed, pick_backend
 from bertops.model.encoder import encode
 from bertops.model.head import IGNORE_INDEX, follow_scores, loss_sum, scores
 from bertops.pretraining.collate import TensorBatch
+
+COMPILER = "inductor"
 
 
 class Objective(nn.Module):
@@ -22,17 +26,28 @@ class Objective(nn.Module):
     Batches with segments are asked for next-sentence prediction too (Devlin et al. 2019, 3.1).
     """
 
-    def __init__(self, model: PreTrainedModel, dtype: torch.dtype) -> None:
+    def __init__(
+        self, model: PreTrainedModel, dtype: torch.dtype, *, compiled: bool = False
+    ) -> None:
+        """Wrap a model; with `compiled` its encoder goes through torch.compile at its first batch.
+
+        The head does not: what it computes is a handful of matrix products already.
+        """
         super().__init__()
         self.model, self.dtype = model, dtype
         self.backend = pick_backend(model.device, dtype)
+        self._hidden: Callable[[TensorBatch], Tensor] = self._encode
+        if compiled:  # whole or not at all: an encoder in pieces would be slow without a word
+            self._hidden = torch.compile(
+                self._encode, backend=COMPILER, fullgraph=True, dynamic=False
+            )
 
     def forward(self, batch: TensorBatch) -> Tensor:
         """Sums over the batch, fp32: (masked-LM loss, next-sentence loss, right guesses of it).
 
         Losses in nats; the latter two are 0 where rows have no segments.
         """
-        hidden_BLD = self._encode(batch)
+        hidden_BLD = self._hidden(batch)
         masked = loss_sum(self.model, _at_places(hidden_BLD, batch), batch.labels_P, self.dtype)
         if batch.follows_B is None:
             return torch.stack([masked, torch.zeros_like(masked), torch.zeros_like(masked)])
@@ -44,7 +59,7 @@ class Objective(nn.Module):
     @torch.no_grad()
     def score(self, batch: TensorBatch) -> tuple[Tensor, Tensor]:
         """Sum of the masked-LM losses, and number of places predicted right."""
-        scores_PV = scores(self.model, _at_places(self._encode(batch), batch), self.dtype)
+        scores_PV = scores(self.model, _at_places(self._hidden(batch), batch), self.dtype)
         loss = cross_entropy(scores_PV, batch.labels_P, ignore_index=IGNORE_INDEX, reduction="sum")
         return loss, (scores_PV.argmax(dim=-1) == batch.labels_P).sum()
 

@@ -119,6 +119,10 @@ class TrainingParams(Section):
     precision: Precision = Field(
         "auto", description="auto: bf16 where the hardware has it, else fp32."
     )
+    compile: bool = Field(
+        False,
+        description="Compile the encoder with torch.compile: minutes at the start, for a GPU.",
+    )
     skip_spikes: bool = Field(
         False, description="Skip updates whose loss is 6 sigma above the last 128."
     )

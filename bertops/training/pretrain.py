@@ -215,7 +215,9 @@ def prepare(
     most_rows, ramp = training.microbatch_rows, plan_ramp(training)
     validator = Validator(held_out, training.validation_rows, most_rows) if held_out.count else None
     return Run(
-        objective=Objective(model, compute_dtype(training.precision, device)),
+        objective=Objective(
+            model, compute_dtype(training.precision, device), compiled=training.compile
+        ),
         optimizer=optimizer,
         feed=Feed(Batches(source, masking, training.seed), ramp, most_rows, device, world),
         validator=validator,
