@@ -22,6 +22,7 @@ from bertops.training.params import PretrainParams, TrainingParams
 
 ENCODER = "encoder"
 """Registered name of the pretrained encoder; no task may have it."""
+WILDCARDS = "*?["
 
 
 class Params(Section):
@@ -60,10 +61,16 @@ class Params(Section):
     @classmethod
     def _dvc_can_watch_sources(cls, corpus: CorpusParams) -> CorpusParams:
         for source in corpus.sources:
-            if source.path is None or any(mark in source.path for mark in "*?["):
+            if source.path is None:
                 raise ValueError(
                     f"source {source.name!r} needs a `path` to a file or folder, which DVC watches "
                     "(a dataset of a hub: bring it with `fetch`, and name data/fetched/NAME here)"
+                )
+            if any(mark in source.path for mark in WILDCARDS):
+                folder, files = _split_glob(source.path)
+                raise ValueError(
+                    f"source {source.name!r}: DVC watches a file or a folder and no glob. "
+                    f"Write `path: {folder}` and `files: {files!r}`"
                 )
         return corpus
 
@@ -152,3 +159,10 @@ def section_of(params: Params, place: str | None) -> Any:
             raise UsageError(f"params.yaml has no {place!r}. {has}{did_you_mean(part, known)}.")
         found = known[part]
     return found
+
+
+def _split_glob(pattern: str) -> tuple[str, str]:
+    """The folder above the first wildcard, and what comes behind it."""
+    parts = pattern.split("/")
+    first = next(i for i, part in enumerate(parts) if any(mark in part for mark in WILDCARDS))
+    return "/".join(parts[:first]) or "FOLDER", "/".join(parts[first:])

@@ -47,7 +47,12 @@ class SourceParams(Section):
 
     name: str = Field(pattern=r"^[\w-]+$", description="Name; a folder of data/raw carries it.")
     path: str | None = Field(
-        None, description="File, folder, glob or fsspec address, relative to the project."
+        None, description="File, folder or fsspec address of one, relative to the project."
+    )
+    files: str | None = Field(
+        None,
+        description="Glob of the files to read below the folder `path`, `**/*.jsonl` for one; "
+        "default: all readable ones.",
     )
     hub: str | None = Field(
         None, description="Hugging Face dataset as `name` or `name:config`, or a folder of one."
@@ -87,6 +92,21 @@ class SourceParams(Section):
         if (self.path is None) == (self.hub is None):
             raise ValueError("give either `path` or `hub`")
         return self
+
+    @model_validator(mode="after")
+    def _files_lie_below(self) -> Self:
+        if self.files is None:
+            return self
+        if self.path is None:
+            raise ValueError("`files` chooses among those of the folder `path`, which is not given")
+        if self.files.startswith("/") or ".." in self.files.split("/"):
+            raise ValueError(f"`files: {self.files}` must stay below the folder `path`")
+        return self
+
+    @property
+    def pattern(self) -> str | None:
+        """`path`, with the glob of `files` behind it where there is one."""
+        return f"{self.path}/{self.files}" if self.files else self.path
 
 
 class NormalizeParams(Section):

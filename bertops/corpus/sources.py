@@ -58,17 +58,17 @@ def find_files(source: SourceParams, root: Path) -> list[Path]:
     A file that is named, alone or by a glob, must be readable. In a folder, other files are passed
     over, and so are those that tell about the folder: README and LICENSE.
     """
-    assert source.path is not None
-    place = root / source.path
+    assert source.pattern is not None
+    place = root / source.pattern
     if place.is_dir():
         found = [path for path in place.rglob("*") if path.is_file() and _known(path.name)]
     elif place.is_file():
         found = [place]
     else:
-        found = list(_glob(root, source.path))
+        found = list(_glob(root, source.pattern))
     files = sorted(path for path in found if path.is_file())
     if not files:
-        raise SourceMissing(source.name, source.path)
+        raise SourceMissing(source.name, source.pattern)
     return files
 
 
@@ -87,11 +87,11 @@ def _read_remote(source: SourceParams) -> Iterator[Item]:
     """Files at an fsspec address like `s3://bucket/texts/*.jsonl.gz`, streamed."""
     import fsspec
 
-    assert source.path is not None
-    system, place = fsspec.url_to_fs(source.path)
+    assert source.pattern is not None
+    system, place = fsspec.url_to_fs(source.pattern)
     files = _find_remote(system, place)
     if not files:
-        raise SourceMissing(source.name, source.path)
+        raise SourceMissing(source.name, source.pattern)
     for path in files:
         with system.open(path, "rb") as file:
             yield from read_stream(file, printable(path), source)

@@ -49,8 +49,21 @@ def test_a_task_must_name_the_folder_that_dvc_watches(values):
 
 
 def test_a_source_must_name_a_path_that_dvc_can_watch(values):
-    values["corpus"]["sources"] = [{"name": "books", "path": "texts/*.txt"}]
+    values["corpus"]["sources"] = [{"name": "books", "hub": "books"}]
     assert "needs a `path` to a file or folder" in refused(values)
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("texts/*.txt", "`path: texts` and `files: '*.txt'`"),
+        ("texts/20[12]?/**/a.txt", "`path: texts` and `files: '20[12]?/**/a.txt'`"),
+        ("s3://bucket/a/*.jsonl", "`path: s3://bucket/a` and `files: '*.jsonl'`"),
+    ],
+)
+def test_a_glob_is_told_how_to_be_written(values, path, told):
+    values["corpus"]["sources"] = [{"name": "books", "path": path}]
+    assert told in " ".join(refused(values).split())
 
 
 def test_rows_longer_than_the_model_takes_are_refused_before_anything_runs(values):

@@ -36,7 +36,7 @@ def read(tmp_path: Path) -> Callable[..., Ingested]:
 
     def run(name: str, content: bytes, **source: Any) -> Ingested:
         file = tmp_path / "in" / name
-        file.parent.mkdir(exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
         return read_folder(tmp_path, **source)
 

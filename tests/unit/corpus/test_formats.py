@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import zstandard
+from pydantic import ValidationError
 
 from bertops.corpus.errors import ColumnMissing, FormatUnknown, SourceMissing
 from bertops.corpus.params import SourceParams
@@ -185,6 +186,14 @@ def test_globs_choose_files(read: Read) -> None:
     read("a.txt", b"a")
     read("b.md", b"b")
     assert read("c.txt", b"c", path="in/*.txt").texts == ["a", "c"]
+    assert read("c.txt", b"c", files="*.txt").texts == ["a", "c"]
+    assert read("d/e.txt", b"e", files="**/*.txt").texts == ["a", "c", "e"]
+
+
+@pytest.mark.parametrize("files", ["../*.txt", "/etc/*", "a/../../*"])
+def test_a_glob_stays_in_the_folder_that_is_watched(files: str) -> None:
+    with pytest.raises(ValidationError, match="must stay below the folder"):
+        SourceParams(name="s", path="in", files=files)
 
 
 def test_a_missing_source_says_where_it_was_looked_for(tmp_path: Path) -> None:
@@ -198,6 +207,7 @@ def test_an_fsspec_address_is_read(tmp_path: Path) -> None:
     with fsspec.open("memory://texts/a.jsonl", "wb") as file:
         file.write(b'{"text": "far away"}\n')
     assert read_folder(tmp_path, path="memory://texts/*.jsonl").texts == ["far away"]
+    assert read_folder(tmp_path, path="memory://texts", files="*.jsonl").texts == ["far away"]
 
 
 def test_an_fsspec_folder_is_searched_and_its_parquet_read(tmp_path: Path) -> None:
