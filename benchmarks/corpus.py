@@ -36,13 +36,16 @@ from benchmarks.corpus_memory import (
     whole_run,
 )
 from benchmarks.report import Bar, finish, parser
-from bertops.corpus.dedup import near_copies, numbered, similar_pairs
+from bertops.corpus.dedup import near_copies, numbered
+from bertops.corpus.ingest import SHARD_BYTES, SHARD_FILL
 from bertops.corpus.judge import judge_batch
 from bertops.corpus.rules.judge import measure, rules_of
 from bertops.corpus.shard import keys_schema, sign
 from bertops.corpus.shingles import content_words
+from bertops.corpus.similar import similar_pairs
 from bertops.corpus.tables import only_part, write_single
 from bertops.document import document_id
+from bertops.parallel import ParallelParams, Workers
 
 
 def cpu_seconds(function: Callable[[], object]) -> float:
@@ -136,7 +139,8 @@ def our_pairs(table: pl.DataFrame, folder: Path) -> set[tuple[int, int]]:
     write_single(pl.concat(keys), folder / "keys")
     documents = numbered([pl.concat(keys)])
     files = [only_part(folder / "keys")], [only_part(folder / "texts")]
-    pairs = similar_pairs(documents, *files, PARAMS.dedup)
+    with Workers(ParallelParams(workers=1)) as workers:
+        pairs = similar_pairs(documents, *files, PARAMS.dedup, folder / "comparing", workers)
     near_copies(pairs)
     place = dict(documents.select("entry", "place").iter_rows())
     return {(min(place[a], place[b]), max(place[a], place[b])) for a, b, _ in pairs.iter_rows()}
@@ -185,10 +189,10 @@ def main() -> None:
     chain = chain_ratio(texts, options.rounds, options.documents)
     agreement, different = verdict_agreement(texts[:5000])
     near = near_duplicates(texts, few=300, many=6000)
+    part_bytes = int(SHARD_BYTES * SHARD_FILL)  # as `ingest` writes them, on average
     with WorkerMemory() as memory:
         one, two = (
-            whole_run(varied(texts, options.megabytes), workers, int(options.megabytes * 1e6 / 8))
-            for workers in (1, 2)
+            whole_run(varied(texts, options.megabytes), workers, part_bytes) for workers in (1, 2)
         )
     ratios = {
         "rule chain: ours over datatrove": chain["ours"] / chain["theirs"],

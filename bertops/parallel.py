@@ -5,6 +5,7 @@ The engine and the number of workers change how long it takes and nothing else: 
 files whose names depend on what is in them, and results come back in the order of the tasks.
 """
 
+import contextlib
 import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,7 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import Field
 
@@ -79,36 +80,53 @@ class WorkerLost(BertopsError):
         )
 
 
-def run_tasks(
-    function: Callable[..., Any], tasks: Sequence[Task], params: ParallelParams, what: str
-) -> list[Any]:
-    """Call `function(*task)` for every task; results in the order of the tasks.
+class Workers:
+    """Who works on lists of tasks, one list after the other; to be used in a `with` block.
 
-    Args:
-        function: a module-level function; with more than one worker it runs in other processes.
-        tasks: arguments of each call.
-        params: engine and number of workers.
-        what: name of the work, for the progress bar and errors.
-
-    Raises:
-        WorkerLost: a local worker died. Errors of `function` come out as they are.
+    What a list of tasks needs, processes or Ray, is started with it and stays for the lists after
+    it: a process imports for a second or two before it can work.
     """
-    workers = min(params.workers or threads(), len(tasks))
-    if params.engine == "ray" and tasks:
-        results = _with_ray(function, tasks, params)
-    elif workers <= 1:
-        results = (function(*task) for task in tasks)
-    else:
-        results = _with_processes(function, tasks, workers, what)
-    return list(progress(results, what=what, total=len(tasks), unit="shards"))
 
+    def __init__(self, params: ParallelParams) -> None:
+        """Nothing is started yet."""
+        self._params = params
+        self._started = contextlib.ExitStack()
+        self._pool: ProcessPoolExecutor | None = None
+        self._processes = 0
 
-def _with_processes(
-    function: Callable[..., Any], tasks: Sequence[Task], workers: int, what: str
-) -> Iterator[Any]:
-    """Spawned workers of one thread each: forking a process that has threads can deadlock."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=_one_thread) as pool:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._started.close()
+
+    def run(
+        self, function: Callable[..., Any], tasks: Sequence[Task], what: str, unit: str = "shards"
+    ) -> list[Any]:
+        """Call `function(*task)` for every task; results in the order of the tasks.
+
+        Args:
+            function: a module-level function; with more than one worker it runs in other processes.
+            tasks: arguments of each call; begun in this order.
+            what: name of the work, for the progress bar and errors.
+            unit: what the progress bar counts.
+
+        Raises:
+            WorkerLost: a local worker died. Errors of `function` come out as they are.
+        """
+        workers = min(self._params.workers or threads(), len(tasks))
+        if self._params.engine == "ray" and tasks:
+            results = self._with_ray(function, tasks)
+        elif workers <= 1:
+            results = (function(*task) for task in tasks)
+        else:
+            results = self._with_processes(function, tasks, workers, what)
+        return list(progress(results, what=what, total=len(tasks), unit=unit))
+
+    def _with_processes(
+        self, function: Callable[..., Any], tasks: Sequence[Task], workers: int, what: str
+    ) -> Iterator[Any]:
+        pool = self._pool_of(workers)
         futures = [pool.submit(function, *task) for task in tasks]
         try:
             for future in futures:
@@ -120,37 +138,53 @@ def _with_processes(
             for future in futures:
                 future.cancel()
 
+    def _pool_of(self, workers: int) -> ProcessPoolExecutor:
+        """At least so many spawned processes of one thread each; those of before, if enough.
+
+        Spawned, since forking a process that has threads can deadlock.
+        """
+        if self._pool is None or self._processes < workers:
+            self._started.close()
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(workers, context, initializer=_one_thread)
+            self._processes = workers
+            self._started.callback(self._pool.shutdown, cancel_futures=True)
+        return self._pool
+
+    def _with_ray(self, function: Callable[..., Any], tasks: Sequence[Task]) -> Iterator[Any]:
+        """Ray core tasks, a processor each. A task whose node is lost runs again on another.
+
+        Core tasks and not Ray Data, which took two to three times as long for the same work. All
+        nodes must see the same files.
+        """
+        import ray
+
+        if not ray.is_initialized():
+            address = self._params.ray_address
+            ray.init(
+                address=address,
+                num_cpus=None if address else self._params.workers or threads(),
+                include_dashboard=False,
+                log_to_driver=False,
+            )
+            self._started.callback(ray.shutdown)
+        retries = self._params.task_retries
+        remote = ray.remote(num_cpus=1, max_retries=retries, runtime_env={"env_vars": ONE_THREAD})(
+            function
+        )
+        references = [remote.remote(*task) for task in tasks]
+        for reference in references:
+            yield ray.get(reference)
+
+
+def run_tasks(
+    function: Callable[..., Any], tasks: Sequence[Task], params: ParallelParams, what: str
+) -> list[Any]:
+    """One list of tasks, by workers of its own; arguments and errors as in `Workers.run`."""
+    with Workers(params) as workers:
+        return workers.run(function, tasks, what)
+
 
 def _one_thread() -> None:
     """Keep a worker to one processor; libraries read these when they are first imported."""
     os.environ.update(ONE_THREAD)
-
-
-def _with_ray(
-    function: Callable[..., Any], tasks: Sequence[Task], params: ParallelParams
-) -> Iterator[Any]:
-    """Ray core tasks, a processor each. A task whose node is lost runs again on another.
-
-    Core tasks and not Ray Data, which took two to three times as long for the same work. All
-    nodes must see the same files.
-    """
-    import ray
-
-    started = not ray.is_initialized()
-    if started:
-        ray.init(
-            address=params.ray_address,
-            num_cpus=None if params.ray_address else params.workers or threads(),
-            include_dashboard=False,
-            log_to_driver=False,
-        )
-    try:
-        remote = ray.remote(
-            num_cpus=1, max_retries=params.task_retries, runtime_env={"env_vars": ONE_THREAD}
-        )(function)
-        references = [remote.remote(*task) for task in tasks]
-        for reference in references:
-            yield ray.get(reference)
-    finally:
-        if started:
-            ray.shutdown()

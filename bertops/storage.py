@@ -93,6 +93,11 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def count_bytes(path: Path) -> int:
+    """Size of a file, or of all files below a directory."""
+    return sum(file.stat().st_size for file in _files(path))
+
+
 def remove(path: Path) -> None:
     """Remove a file or a whole directory; nothing happens where there is none."""
     if path.is_dir() and not path.is_symlink():

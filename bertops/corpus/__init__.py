@@ -6,8 +6,8 @@ The order of the parts:
   Parquet, and a quarantine for what could not be read.
 - `normalize`, `langid`, `rules/`, `pii`, `presidio`: what is done to a batch of documents, each of
   them alone; `judge` puts them together.
-- `shingles`, `minhash`, `dedup`, `decontaminate`: what is found by comparing all documents;
-  `verdicts` puts them together.
+- `shingles`, `minhash`, `similar`, `dedup`, `decontaminate`: what is found by comparing all
+  documents; `verdicts` puts them together.
 - `shard`, `clean`: the passes over the shards; `report`: what they wrote, counted.
 
 The trade-off: batches of 1,000 documents in Polars and a pass over the disk between the steps

@@ -24,7 +24,7 @@ from bertops.corpus.report import CleanReport, summarize
 from bertops.corpus.tables import CORPUS, LEDGER, write_parts
 from bertops.corpus.verdicts import compare
 from bertops.document import SplitParams
-from bertops.parallel import Share
+from bertops.parallel import Share, Workers
 from bertops.storage import write_whole
 
 LEDGER_PART_ROWS = 1_000_000
@@ -57,17 +57,17 @@ def clean_corpus(
         Counts that add up: read = kept + dropped, where dropped includes the test split.
     """
     clock = Clock()
-    with Place.opened(work) as place:
+    with Place.opened(work) as place, Workers(params.parallel) as workers:
         with clock.step("evaluation texts"):
             write_evaluation_texts(evaluation_texts, place.evaluation, params)
         judged = plan_judging(raw, place, params, split)
         with clock.step("judge"):
-            judge(judged, params)
+            judge(judged, workers)
         clock.add(seconds_of(judged))
         with clock.step("sign"):
-            shards = sign(judged, place, params)
+            shards = sign(judged, place, params, workers)
         with clock.step("compare"):
-            verdicts = compare(shards, params)
+            verdicts = compare(shards, place.comparing, params, workers)
         with (
             clock.step("write"),
             write_whole(corpus) as corpus_partial,
@@ -90,8 +90,8 @@ def judge_share(
     raw: Mapping[str, Path], params: CorpusParams, split: SplitParams, work: Path, share: Share
 ) -> None:
     """The first pass over one share of the shards; arguments as in `clean_corpus`."""
-    with Place.opened(work) as place:
-        judge(plan_judging(raw, place, params, split), params, share)
+    with Place.opened(work) as place, Workers(params.parallel) as workers:
+        judge(plan_judging(raw, place, params, split), workers, share)
 
 
 def sign_share(
@@ -107,6 +107,6 @@ def sign_share(
     Raises:
         ShardsMissing: the first pass has not ended.
     """
-    with Place.opened(work) as place:
+    with Place.opened(work) as place, Workers(params.parallel) as workers:
         write_evaluation_texts(evaluation_texts, place.evaluation, params)
-        sign(plan_judging(raw, place, params, split), place, params, share)
+        sign(plan_judging(raw, place, params, split), place, params, workers, share)

@@ -7,7 +7,7 @@ Everything is a function of the documents alone: neither the order of files nor 
 workers changes a pair, a cluster or which document is kept.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 
 import numpy as np
 import polars as pl
@@ -43,24 +43,18 @@ def bands(
     return pl.DataFrame(combined, band_names(params))
 
 
-def candidate_pairs(bands: Iterable[NDArray[np.uint64]]) -> NDArray[np.int64]:
-    """Pairs of documents that share at least one band.
+def pairs_of_band(band: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Pairs of documents that share the hash of one band.
+
+    All pairs of a small bucket; of a large one, each document with the first and with its
+    neighbour. A bucket of many is one large cluster, or an accident; all its pairs would be its
+    square.
 
     Args:
-        bands: for each band, its hash for every document, in an order of the documents that
-            depends on the documents alone.
+        band: the hash of every document, in an order that depends on the documents alone.
 
     Returns:
-        Shape (pairs, 2), each pair once, sorted; the places of two documents, the smaller first.
-    """
-    found = [np.empty((0, 2), np.int64), *(_pairs_of_band(band) for band in bands)]
-    return np.unique(np.concatenate(found), axis=0)
-
-
-def _pairs_of_band(band: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """All pairs of a small bucket; of a large one, each with the first and with its neighbour.
-
-    A bucket of many is one large cluster, or an accident; all its pairs would be its square.
+        Shape (pairs, 2): the places of two documents, the smaller first.
     """
     order = np.argsort(band, kind="stable")
     band = band[order]
@@ -84,22 +78,6 @@ def jaccard(left: NDArray[np.uint64], right: NDArray[np.uint64]) -> float:
     shared = len(np.intersect1d(left, right, assume_unique=True))
     union = len(left) + len(right) - shared
     return shared / union if union else 1.0
-
-
-def verified(
-    pairs: Iterable[tuple[int, int]],
-    shingles_of: Mapping[int, NDArray[np.uint64]],
-    min_jaccard: float,
-) -> Iterator[tuple[int, int, float]]:
-    """The pairs whose texts really are that similar, with their similarity."""
-    for a, b in pairs:
-        left, right = shingles_of[a], shingles_of[b]
-        shorter, longer = sorted((len(left), len(right)))
-        if shorter < min_jaccard * longer:
-            continue  # not even a full overlap would be enough
-        similarity = jaccard(left, right)
-        if similarity >= min_jaccard:
-            yield a, b, similarity
 
 
 def clusters(pairs: Iterable[tuple[int, int]]) -> dict[int, int]:

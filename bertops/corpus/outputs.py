@@ -6,7 +6,6 @@ import polars as pl
 
 from bertops.corpus.judge import ledger_rows
 from bertops.corpus.params import CorpusParams
-from bertops.corpus.rules.flat import per_document, split_words
 from bertops.corpus.shard import key_of
 from bertops.corpus.verdicts import Signed, Verdicts
 
@@ -21,23 +20,17 @@ def corpus_rows(
         verdicts.drops, on="entry", how="anti"
     )
     for number, shard in enumerate(shards):
+        if shard.ledger is None:
+            continue
         mine = stays.filter(pl.col("shard") == number).sort("place")
         texts = pl.read_parquet(shard.texts).with_row_index("place")
         found = mine.select("place", "entry", "text_hash").join(
             texts, on="place", maintain_order="left"
         )
         yield found.with_columns(
-            _word_counts(found["text"]),
-            characters=pl.col("text").str.len_chars(),
             cluster=pl.when(clustered).then("doc_id"),
             config=pl.lit(config),
         )
-
-
-def _word_counts(text: pl.Series) -> pl.Series:
-    """Words of each document, punctuation apart."""
-    words = split_words(text).filter(pl.col("word").str.contains(r"\w"))
-    return per_document(words, len(text), pl.len().alias("words"))["words"].fill_null(0)
 
 
 def ledger_entries(shards: Sequence[Signed], verdicts: Verdicts) -> Iterator[pl.DataFrame]:

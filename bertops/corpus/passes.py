@@ -17,8 +17,8 @@ from bertops.corpus.tables import only_part, parts
 from bertops.corpus.verdicts import Signed
 from bertops.document import SplitParams
 from bertops.errors import BertopsError
-from bertops.parallel import ALL, Share, Task, run_tasks
-from bertops.storage import hash_code, hash_file, hash_tree, read_json, remove
+from bertops.parallel import ALL, Share, Task, Workers
+from bertops.storage import count_bytes, hash_code, hash_file, hash_tree, read_json, remove
 
 CODE = Path(__file__).parent
 OWN = "bertops-clean-"
@@ -61,6 +61,11 @@ class Place:
         """Lines to strip, by source, made anew in every run."""
         return self.own / "boilerplate"
 
+    @property
+    def comparing(self) -> Path:
+        """What workers hand to each other while all documents are compared."""
+        return self.own / "comparing"
+
     def forget_all_but(
         self, judged: Mapping[str, Iterable[Path]], signed: Sequence[Signed]
     ) -> None:
@@ -91,10 +96,10 @@ class ShardsMissing(BertopsError):
         )
 
 
-def judge(plan: Plan, params: CorpusParams, share: Share = ALL) -> None:
+def judge(plan: Plan, workers: Workers, share: Share = ALL) -> None:
     """Judge the raw parts of this share; those that were judged before are not judged again."""
     tasks = {target: task for shards in plan.values() for target, task in shards.items()}
-    _run_missing(judge_shard, tasks, params, "judge", share)
+    _run_missing(judge_shard, tasks, workers, "judge", share)
 
 
 def seconds_of(judged: Plan) -> dict[str, float]:
@@ -139,7 +144,9 @@ def _part_facts(part: Path, source: SourceParams) -> dict[str, str]:
     return {"part": hash_file(part), "languages": languages}
 
 
-def sign(judged: Plan, place: Place, params: CorpusParams, share: Share = ALL) -> list[Signed]:
+def sign(
+    judged: Plan, place: Place, params: CorpusParams, workers: Workers, share: Share = ALL
+) -> list[Signed]:
     """Sign the judged shards of this share: sources by name, the evaluation texts at the end.
 
     Raises:
@@ -163,7 +170,7 @@ def sign(judged: Plan, place: Place, params: CorpusParams, share: Share = ALL) -
             target = place.signed / key_of(known | {"judged": folder.name})
             shards.append(Signed(target, ledger=only_part(folder / "ledger")))
             tasks[target] = (folder, target, boilerplate, index, params)
-    _run_missing(sign_shard, tasks, params, "sign", share)
+    _run_missing(sign_shard, tasks, workers, "sign", share)
     return [*shards, Signed(place.evaluation, ledger=None)]
 
 
@@ -181,13 +188,18 @@ def _write_boilerplate(folders: Iterable[Path], target: Path, params: CorpusPara
 def _run_missing(
     function: Callable[..., None],
     tasks: Mapping[Path, Task],
-    params: CorpusParams,
+    workers: Workers,
     what: str,
     share: Share,
 ) -> None:
-    """Run the share's tasks whose target is not there; the progress bar tells how many are."""
+    """Run the share's tasks whose target is not there; the progress bar tells how many are.
+
+    The first argument of a task is what it reads. The largest come first, so that no worker is
+    left with one when the others have ended.
+    """
     mine = share.pick(tasks.items())
     missing = [task for target, task in mine if not target.exists()]
+    missing.sort(key=lambda task: count_bytes(task[0]), reverse=True)
     ready = len(mine) - len(missing)
     told = f"{what} ({ready} of {len(mine)} shards were done before)" if ready else what
-    run_tasks(function, missing, params.parallel, told)
+    workers.run(function, missing, told)

@@ -13,16 +13,19 @@ import polars as pl
 
 from bertops.corpus.clock import Clock
 from bertops.corpus.decontaminate import MATCHES, find_overlaps, load_index
+from bertops.corpus.dedup import KEYS
 from bertops.corpus.judge import JUDGED, judge_batch
 from bertops.corpus.minhash import band_names, bands
 from bertops.corpus.params import CorpusParams, SourceParams
-from bertops.corpus.rules.flat import split_lines
+from bertops.corpus.rules.flat import per_document, split_lines, split_words
 from bertops.corpus.shingles import Words, content_words, shingles, text_hashes
 from bertops.corpus.tables import LEDGER, PartWriter, batches, only_part, write_single
 from bertops.document import SplitParams
 from bertops.storage import write_json, write_whole
 
 SECONDS = "seconds.json"
+SIGNED = pl.Schema(dict(JUDGED) | {"characters": pl.Int64(), "words": pl.Int64()})
+"""Documents as they will be in the corpus, if comparing them with all others leaves them."""
 LINES = pl.Schema({"source": pl.String, "hash": pl.UInt64, "documents": pl.UInt32})
 
 
@@ -62,12 +65,10 @@ def _line_counts(kept: pl.DataFrame, min_words: int) -> pl.DataFrame:
 
 def keys_schema(params: CorpusParams) -> pl.Schema:
     """Columns of keys/: what documents are numbered and compared by."""
-    own = ("doc_id", "source", "file", "row", "split")
+    own = JUDGED | {"text_hash": pl.String(), "words": pl.Int64()}
     return pl.Schema(
         [
-            *((name, JUDGED[name]) for name in own),
-            ("text_hash", pl.String()),
-            ("words", pl.Int64()),
+            *((name, own[name]) for name in KEYS),
             *((name, pl.UInt64()) for name in band_names(params.dedup)),
         ]
     )
@@ -80,7 +81,7 @@ def sign_shard(
 
     Args:
         judged: what `judge_shard` wrote.
-        target: gets texts/ (table JUDGED, stripped), keys/ (`keys_schema`) and matches/ (overlaps
+        target: gets texts/ (table SIGNED, stripped), keys/ (`keys_schema`) and matches/ (overlaps
             with evaluation texts, by row of texts/).
         boilerplate: Parquet file with the hashes of the lines to strip.
         index: folder with the n-grams of the evaluation texts; None where there are none.
@@ -91,20 +92,27 @@ def sign_shard(
     row = 0
     with (
         write_whole(target) as partial,
-        PartWriter(partial / "texts", JUDGED) as texts,
+        PartWriter(partial / "texts", SIGNED) as texts,
         PartWriter(partial / "keys", keys_schema(params)) as keys,
         PartWriter(partial / "matches", MATCHES) as matches,
     ):
         for kept in batches(only_part(judged / "kept")):
             batch = strip_lines(kept, lines, params.dedup.boilerplate_max_stripped)
             words = content_words(batch["text"])
-            texts.write(batch)
+            texts.write(_counted(batch))
             keys.write(sign(batch, words, params))
             if grams is not None:
                 training = (batch["split"] == "train").to_numpy()
                 found = find_overlaps(words, training, grams)
                 matches.write(found.with_columns(pl.col("document") + row))
             row += len(batch)
+
+
+def _counted(batch: pl.DataFrame) -> pl.DataFrame:
+    """Table SIGNED: the batch with its characters and words, punctuation apart."""
+    words = split_words(batch["text"]).filter(pl.col("word").str.contains(r"\w"))
+    counts = per_document(words, len(batch), pl.len().alias("words"))["words"].fill_null(0)
+    return batch.with_columns(counts, characters=pl.col("text").str.len_chars())
 
 
 def sign(batch: pl.DataFrame, words: Words, params: CorpusParams) -> pl.DataFrame:

@@ -214,14 +214,16 @@ def scan(directory: Path) -> pl.LazyFrame:
     return pl.scan_parquet(directory / "part-*.parquet")
 
 
-def batches(path: Path) -> Iterator[pl.DataFrame]:
+def batches(path: Path, columns: list[str] | None = None) -> Iterator[pl.DataFrame]:
     """The rows of one part, a row group at a time: about what Polars is fastest on.
+
+    `columns` are those to read; default: all.
 
     Measured on 84 MB of English, in MB per CPU-second: 3.1 in batches of 1,000 documents (0.2 GB
     of memory), 2.4 in one batch (3.2 GB).
     """
     with pq.ParquetFile(path) as file:
         for group in range(file.num_row_groups):
-            table = pl.from_arrow(file.read_row_group(group))
+            table = pl.from_arrow(file.read_row_group(group, columns))
             assert isinstance(table, pl.DataFrame)
             yield table

@@ -7,9 +7,11 @@ from pathlib import Path
 import polars as pl
 
 from bertops.corpus.decontaminate import contaminated
-from bertops.corpus.dedup import exact_copies, near_copies, numbered, similar_pairs
+from bertops.corpus.dedup import KEYS, exact_copies, near_copies, numbered
 from bertops.corpus.params import CorpusParams
+from bertops.corpus.similar import similar_pairs
 from bertops.corpus.tables import only_part
+from bertops.parallel import Workers
 
 DROPS = pl.Schema(
     {
@@ -33,7 +35,7 @@ class Signed:
 
     @property
     def texts(self) -> Path:
-        """Table JUDGED, without boilerplate."""
+        """Table SIGNED; of evaluation texts, table JUDGED."""
         return only_part(self.folder / "texts")
 
     @property
@@ -59,12 +61,16 @@ class Verdicts:
     """Entries that stay for at least one copy."""
 
 
-def compare(shards: Sequence[Signed], params: CorpusParams) -> Verdicts:
-    """Find copies and contamination among all documents of all shards."""
-    documents = numbered([pl.read_parquet(shard.keys) for shard in shards])
+def compare(
+    shards: Sequence[Signed], folder: Path, params: CorpusParams, workers: Workers
+) -> Verdicts:
+    """Find copies and contamination among all documents of all shards; workers use `folder`."""
+    documents = numbered([pl.read_parquet(shard.keys, columns=list(KEYS)) for shard in shards])
     own = documents.filter(pl.col("split") != "evaluation")
     exact = exact_copies(own if params.dedup.exact else own.clear())
-    pairs = _pairs(documents, exact, shards, params)
+    compared = _compared(documents.join(exact, on="entry", how="anti"), params)
+    keys, texts = [shard.keys for shard in shards], [shard.texts for shard in shards]
+    pairs = similar_pairs(compared, keys, texts, params.dedup, folder, workers)
     is_evaluation = pl.col("a").is_in(_entries(documents, "evaluation").implode())
     near = near_copies(pairs.filter(~is_evaluation if params.dedup.near else pl.lit(False)))
     found = [
@@ -82,17 +88,13 @@ def _entries(documents: pl.DataFrame, split: str) -> pl.Series:
     return documents.filter(pl.col("split") == split)["entry"]
 
 
-def _pairs(
-    documents: pl.DataFrame, exact: pl.DataFrame, shards: Sequence[Signed], params: CorpusParams
-) -> pl.DataFrame:
-    """Similar pairs, as far as any step asks for them."""
-    compared = documents.join(exact, on="entry", how="anti")
+def _compared(documents: pl.DataFrame, params: CorpusParams) -> pl.DataFrame:
+    """The documents whose near copies any step asks for."""
     if not params.dedup.near:
-        compared = compared.filter(pl.col("split").is_in(["evaluation", "train"]))
+        documents = documents.filter(pl.col("split").is_in(["evaluation", "train"]))
     if not (params.decontaminate.enabled and params.decontaminate.near_copies):
-        compared = compared.filter(pl.col("split") != "evaluation")
-    keys, texts = [shard.keys for shard in shards], [shard.texts for shard in shards]
-    return similar_pairs(compared, keys, texts, params.dedup)
+        documents = documents.filter(pl.col("split") != "evaluation")
+    return documents
 
 
 def _copies(

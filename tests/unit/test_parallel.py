@@ -1,11 +1,12 @@
 """Engines and numbers of workers change how long it takes and nothing else."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 
-from bertops.parallel import ParallelParams, WorkerLost, run_tasks
+from bertops.parallel import ParallelParams, WorkerLost, Workers, run_tasks
 
 
 def square(number: int) -> int:
@@ -20,8 +21,14 @@ def die(_: int) -> None:
     os._exit(1)
 
 
-def write(folder: Path, number: int) -> None:
-    (folder / str(number)).write_text(str(number))
+def meet(folder: Path, number: int, of: int) -> int:
+    """The process that does this task; it waits for the other tasks, so each has its own."""
+    folder.mkdir(exist_ok=True)
+    (folder / str(number)).touch()
+    deadline = time.monotonic() + 120
+    while len(list(folder.iterdir())) < of and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return os.getpid()
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -44,6 +51,17 @@ def test_an_error_in_a_task_comes_out_as_it_is(workers: int) -> None:
 def test_a_worker_that_dies_is_told_with_its_likely_cause() -> None:
     with pytest.raises(WorkerLost, match="want of memory"):
         run_tasks(die, [(0,), (1,)], ParallelParams(workers=2), "judge")
+
+
+def test_processes_stay_for_the_next_list_of_tasks(tmp_path: Path) -> None:
+    with Workers(ParallelParams(workers=3)) as workers:
+        first, second, third = (
+            set(workers.run(meet, [(tmp_path / name, i, of) for i in range(of)], name))
+            for name, of in (("first", 2), ("second", 2), ("third", 3))
+        )
+    assert first == second
+    assert os.getpid() not in first
+    assert [len(first), len(third)] == [2, 3]
 
 
 @pytest.mark.slow

@@ -13,8 +13,8 @@ from bertops.corpus.ingest import SHARD_DOCUMENTS, write_raw
 from bertops.corpus.params import CorpusParams, LanguageParams, SourceParams
 from bertops.corpus.tables import RAW, parts, scan, write_parts
 from bertops.document import SplitParams, document_id
-from bertops.parallel import ParallelParams
-from bertops.storage import hash_file, hash_tree
+from bertops.parallel import ParallelParams, Workers
+from bertops.storage import count_bytes, hash_file, hash_tree
 from tests.unit.corpus.test_clean import NO_RULES, prose
 
 
@@ -73,6 +73,21 @@ def test_cleaning_works_on_the_new_parts_alone_and_says_so(
     assert signed == f"sign ({whole - 1} of {now} shards were done before)"
 
 
+def test_the_largest_parts_come_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bertops.corpus.ingest.SHARD_DOCUMENTS", 20)
+    begun: dict[str, list[int]] = {}
+
+    def noted(self: Workers, function: Any, tasks: Any, what: str, unit: str = "shards") -> Any:
+        begun[what] = [count_bytes(task[0]) for task in tasks if isinstance(task[0], Path)]
+        return [function(*task) for task in tasks]
+
+    monkeypatch.setattr(Workers, "run", noted)
+    _cleaned(tmp_path, {"a.txt": 60, "c.txt": 60}, monkeypatch)
+    for what in ("judge", "sign"):
+        assert len(begun[what]) > 5
+        assert begun[what] == sorted(begun[what], reverse=True)
+
+
 def test_where_parts_end_changes_nothing_in_the_corpus(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,14 +101,15 @@ def test_where_parts_end_changes_nothing_in_the_corpus(
 
 
 def _cleaned(root: Path, files: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Clean the files; what the bars of the passes say."""
+    """Clean the files; what the bars of the two passes over them say."""
     told: list[str] = []
 
-    def run_tasks(function: Any, tasks: Any, params: object, what: str) -> list[Any]:
-        told.append(what)
-        return [function(*task) for task in tasks]
+    class Told(Workers):
+        def run(self, function: Any, tasks: Any, what: str, unit: str = "shards") -> list[Any]:
+            told.append(what)
+            return super().run(function, tasks, what, unit)
 
-    monkeypatch.setattr("bertops.corpus.passes.run_tasks", run_tasks)
+    monkeypatch.setattr("bertops.corpus.clean.Workers", Told)
     raw = root / "raw"
     if raw.exists():
         for part in parts(raw):
@@ -107,7 +123,7 @@ def _cleaned(root: Path, files: dict[str, int], monkeypatch: pytest.MonkeyPatch)
     )
     split = SplitParams(validation=0, test=0)
     clean_corpus({"s": raw}, {}, root / "corpus", root / "ledger", params, split, root / "work")
-    return told
+    return told[:2]
 
 
 def test_how_rows_are_handed_over_changes_no_byte(tmp_path: Path) -> None:
