@@ -13,6 +13,8 @@ from bertops.errors import BertopsError
 TRACEBACK = "BERTOPS_TRACEBACK"
 """Environment variable: 1 shows Python's traceback before the paragraph."""
 
+ASK_DOCTOR = "See what `bertops doctor` says of its server, and run the same command again."
+
 _DISK = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
@@ -30,8 +32,19 @@ def explain(error: BaseException) -> tuple[str, int]:
         return _explain_os(error), 1
     if isinstance(error, MemoryError):
         return "out of memory; lower the batch or shard sizes in params.yaml", 1
+    if _is_of_a_server(error):
+        said = str(error).partition("\n")[0]
+        return f"MLflow did not answer, or not as it should: {said}. {ASK_DOCTOR}", 1
     said = f"{type(error).__name__}: {error}"
     return f"unexpected {said}. This is a bug of bertops; {TRACEBACK}=1 shows where.", 1
+
+
+def _is_of_a_server(error: BaseException) -> bool:
+    if "mlflow" not in sys.modules:  # importing it takes seconds
+        return False
+    from bertops.tracking.store import did_not_answer
+
+    return did_not_answer(error)
 
 
 def _explain_os(error: OSError) -> str:

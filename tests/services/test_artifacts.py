@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from bertops.registry.resolve import resolve
 from bertops.release import open_registry, promote_version
 from bertops.storage import hash_file, hash_tree
 from examples.promotion import add_noise
+from tests.conftest import ROOT
 from tests.integration.tiny_project import TASK, tiny_project
 from tests.services.ask import free_port
 from tests.services.s3 import KEYS, S3
@@ -73,6 +75,12 @@ def copy_of(project: Path, seed: int) -> Path:
     return model
 
 
+def export(project: Path, version: int, target: Path) -> "subprocess.CompletedProcess[str]":
+    """`bertops registry export`, by the code beside these tests: the project has none."""
+    words = ["registry", "export", TASK, str(version), str(target), "--json"]
+    return bertops(project, *words, env={"PYTHONPATH": str(ROOT)})
+
+
 def known(registry: Registry) -> tuple[list[int], dict[str, int], int]:
     """Versions, aliases and how long the history is."""
     numbers = [one.number for one in registry.versions(TASK)]
@@ -108,7 +116,7 @@ def test_an_export_is_what_transformers_loads(project: Path, tmp_path: Path):
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     target = tmp_path / "hub"
-    done = bertops(project, "registry", "export", TASK, "1", str(target), "--json")
+    done = export(project, 1, target)
     assert done.returncode == 0, done.stderr
     assert "model.safetensors" in json.loads(done.stdout)["files"]
     sums = dict(line.split("  ")[::-1] for line in (target / "SHA256SUMS").read_text().splitlines())
@@ -137,7 +145,7 @@ def test_a_bucket_that_is_gone_is_named_and_nothing_is_lost(
         register(registry, TASK, copy_of(project, 3), facts(project))
     with pytest.raises(FilesNotMoved):
         promote_version(project, TASK, third, why="while the bucket is gone")
-    exported = bertops(project, "registry", "export", TASK, str(third), str(tmp_path / "hub"))
+    exported = export(project, third, tmp_path / "hub")
     assert exported.returncode == 1
     assert "did not answer" in exported.stderr
     assert not (tmp_path / "hub").exists()
