@@ -164,7 +164,9 @@ def test_a_pod_begins_also_when_the_store_is_gone(project: Path, remote: Remote,
     remote.server.wait()
     place, said = pod_of(project, repository)
     assert "the rest is computed" in said
-    assert versioning.reproduce(place, "first") == "ran"
+    assert not (place / "first.txt").exists()
+    versioning.reproduce(place, "first")
+    assert (place / "first.txt").read_text() == "hello\n"
 
 
 def test_what_one_machine_made_is_adopted_by_another(project: Path):
