@@ -1,3 +1,4 @@
+import contextlib
 from dataclasses import replace
 
 import psutil
@@ -40,8 +41,12 @@ def test_two_processes_give_the_results_of_one(bench, project, quick, monkeypatc
 
 def workers():
     """The processes that a pool of this process has started."""
-    children = psutil.Process().children()
-    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    found = []
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # it was killed, and is gone or a zombie
+            if "spawn_main" in " ".join(child.cmdline()):
+                found.append(child)
+    return found
 
 
 @pytest.mark.slow
