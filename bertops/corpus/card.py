@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from bertops.corpus.meanings import meanings
 from bertops.corpus.near_misses import NearMiss, near_misses
 from bertops.corpus.params import CorpusParams
 from bertops.corpus.report import CleanReport
@@ -53,6 +54,8 @@ class DataCard:
     """Everything that is told about a corpus."""
 
     report: CleanReport
+    meanings: dict[str, str]
+    """Rule → what a document must have to pass it."""
     licences: dict[str, str]
     words: dict[str, dict[str, int]]
     """`source, language` → documents by the number of their words."""
@@ -84,6 +87,7 @@ def data_card(
     licences = {source.name: source.licence for source in params.sources if source.name in raw}
     return DataCard(
         report=report,
+        meanings=meanings(report.rules, params),
         licences=licences,
         words=_histograms(kept),
         languages=_languages(kept),

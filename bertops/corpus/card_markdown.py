@@ -39,14 +39,22 @@ def _summary(card: DataCard) -> Iterator[str]:
 def _rules(card: DataCard) -> Iterator[str]:
     yield "## What was dropped, and why\n"
     yield (
-        "*First* counts the documents that a rule dropped before any other; *any* those that "
-        "failed it; *sole* those that would come back without it.\n"
+        "*First* counts the documents that a rule dropped before any other, and adds up to all "
+        "dropped; *any* those that failed it; *sole* those that failed nothing else and would come "
+        "back without it. `bertops corpus explain ID` tells the whole story of a document.\n"
     )
-    rows = [(f"`{rule}`", *_counted(count)) for rule, count in card.report.rules.items()]
-    heads = ("rule", "first", "any", "sole", "first, bytes", "any, bytes", "sole, bytes")
+    rows = [
+        (f"`{rule}`", *_counted(count), card.meanings.get(rule, ""))
+        for rule, count in card.report.rules.items()
+        if count.step != "split"
+    ]
+    counted = ("first", "any", "sole", "first, bytes", "any, bytes", "sole, bytes")
+    heads = ("rule", *counted, "a document passes with")
     yield from _table(heads, rows)
     for rule, examples in card.examples.items():
         yield f"### `{rule}`\n"
+        if rule in card.meanings:
+            yield f"A document passes with {card.meanings[rule]}.\n"
         for e in examples:
             told = "" if e.value is None else f" value {e.value:g}, limit {e.threshold:g}"
             detail = f" ({e.detail})" if e.detail else ""
@@ -64,8 +72,12 @@ def _near_misses(card: DataCard) -> Iterator[str]:
     if not card.near_misses:
         return
     yield "## Near the thresholds\n"
+    yield (
+        "What a rule just kept and just dropped. Where the dropped reads as well as the kept, the "
+        "limit is too strict; where the kept reads as badly, too lax.\n"
+    )
     for rule, miss in card.near_misses.items():
-        yield f"### `{rule}`, limit {miss.threshold:g}\n"
+        yield f"### `{rule}`: {card.meanings.get(rule, f'limit {miss.threshold:g}')}\n"
         for side, documents in (("kept", miss.kept), ("dropped", miss.dropped)):
             for one in documents:
                 yield f"- {side} at {one.value:g}, `{one.doc_id}`: {_safe(one.excerpt)}"
@@ -92,9 +104,13 @@ def _edits(card: DataCard) -> Iterator[str]:
 
 
 def _contamination(card: DataCard) -> Iterator[str]:
-    yield "## Evaluation texts in the training text\n"
+    yield "## Training documents dropped for evaluation texts\n"
+    yield (
+        "They share a long run of words with a text that a model is measured on, or nearly are "
+        "one. A document counts for one set, though it may overlap several.\n"
+    )
     rows = [(name, f"{n:,}") for name, n in card.report.contamination.items()]
-    yield from _table(("evaluation set", "training documents dropped"), rows)
+    yield from _table(("evaluation set", "documents dropped"), rows)
 
 
 def _lengths(card: DataCard) -> Iterator[str]:

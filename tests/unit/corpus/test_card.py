@@ -12,10 +12,14 @@ from typer.testing import CliRunner
 
 from bertops import stages
 from bertops.cli.app import app
+from bertops.corpus.card import DataCard
+from bertops.corpus.card_markdown import to_markdown
 from bertops.corpus.history import LastRun, recall, remember
+from bertops.corpus.meanings import meanings
 from bertops.corpus.near_misses import near_misses
-from bertops.corpus.params import RuleParams
-from bertops.corpus.report import CleanReport
+from bertops.corpus.params import CorpusParams, RuleParams, SourceParams
+from bertops.corpus.report import CleanReport, RuleCount
+from bertops.corpus.rules.judge import rules_of
 from bertops.corpus.tables import LEDGER, scan
 from bertops.evaluation.report.page import _environment
 from bertops.params import load
@@ -89,6 +93,29 @@ def test_the_card_tells_what_each_rule_dropped_first_at_all_and_alone(
     assert card["licences"] == {"s": "ours"}
 
 
+def test_the_card_says_in_words_what_each_rule_asks(card: dict[str, Any]) -> None:
+    assert card["meanings"].keys() == card["report"]["rules"].keys()
+    asked = card["meanings"]["gopher.too_few_words"]
+    assert asked == "at least 50 words that are no punctuation"
+    params = CorpusParams(sources=(SourceParams(name="s", path="s"),))
+    told = meanings([rule.name for rule in rules_of(params.rules)], params)
+    assert len(told) == len(rules_of(params.rules))
+    grams = "at most 0.15 of its characters in runs of 5 words seen before"
+    assert told["repetition.duplicate_5gram"] == grams
+
+
+def test_documents_set_aside_for_tests_are_not_among_the_dropped(card: dict[str, Any]) -> None:
+    aside = RuleCount("split", 9, 9, 9, 9, 9, 9)
+    rules = {name: RuleCount(**count) for name, count in card["report"]["rules"].items()}
+    report = CleanReport(**card["report"] | {"rules": rules | {"split.test": aside}})
+    some = DataCard(**card | {"report": report, "examples": {}, "near_misses": {}, "copies": []})
+    assert "split.test" not in to_markdown(some)
+    content = SimpleNamespace(card=some.to_dict(), cleaning=None)
+    assert "split.test" not in _environment().get_template("data_card.html.j2").render(
+        content=content
+    )
+
+
 def test_the_card_shows_examples_with_value_limit_and_place(card: dict[str, Any]) -> None:
     examples = card["examples"]["gopher.too_few_words"]
     assert sorted(e["value"] for e in examples) == [9, 15]
@@ -138,6 +165,7 @@ def test_the_report_for_people_shows_the_whole_card(project: Path, card: dict[st
     page = _environment().get_template("data_card.html.j2").render(content=content)
     for rule in card["report"]["rules"]:
         assert f'<th scope="row">{rule}</th>' in page
+        assert f"<td>{card['meanings'][rule]}</td>" in page
     for title in (
         "first, at all, alone",
         "Near the thresholds",
