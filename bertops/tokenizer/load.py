@@ -53,6 +53,9 @@ class Vocab:
 def load_tokenizer(directory: Path) -> Tokenizer:
     """The tokenizer of a Hugging Face directory, as a `tokenizers.Tokenizer`.
 
+    It neither cuts nor pads, whatever its file says: encoders of sentences are often published
+    with a fixed length in theirs.
+
     Raises:
         TokenizerUnusable: there is no readable tokenizer.json.
     """
@@ -60,9 +63,12 @@ def load_tokenizer(directory: Path) -> Tokenizer:
     if not path.is_file():
         raise TokenizerUnusable(directory, "no tokenizer.json")
     try:
-        return Tokenizer.from_file(str(path))
+        tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # the Rust side raises plain Exception for any unreadable file
         raise TokenizerUnusable(directory, f"tokenizer.json is not readable ({error})") from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
 
 
 def load_vocab(directory: Path) -> Vocab:

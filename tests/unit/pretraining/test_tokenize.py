@@ -48,6 +48,20 @@ def test_documents_come_back_as_they_were_tokenized(corpus):
     store.verify()
 
 
+def test_a_tokenizer_that_cuts_and_pads_by_itself_does_neither_here(corpus):
+    tokenize(corpus, "plain")
+    file = corpus / "tokenizer/tokenizer.json"
+    published = load_tokenizer(corpus / "tokenizer")
+    published.enable_truncation(3)
+    published.enable_padding(length=8)
+    published.save(str(file))
+    tokenize(corpus, "published")
+    plain, found = (TokenStore(corpus / name / "train") for name in ("plain", "published"))
+    assert found.lengths.tolist() == plain.lengths.tolist()
+    total = int(plain.boundaries[-1])
+    assert np.array_equal(found.read(0, total), plain.read(0, total))
+
+
 def test_a_mask_written_in_a_document_is_text(corpus):
     tokenize(corpus)
     store = TokenStore(corpus / "tokens/train")
