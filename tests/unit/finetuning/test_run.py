@@ -140,14 +140,14 @@ def test_a_task_longer_than_the_encoder_is_refused(task, project, encoder):
         )
 
 
-def test_a_batch_stays_on_one_gpu_where_there_are_several(monkeypatch, tmp_path, encoder):
+def test_a_batch_stays_on_one_gpu_where_there_are_several(monkeypatch, tmp_path, encoder, task):
     """HF Trainer would make 8 × 32 rows of it, warmed up for 32."""
     arguments = {"output_dir": str(tmp_path), "per_device_train_batch_size": 32, "report_to": []}
     rows = [{"first": "a", "second": "b", "label": 1.0}]
     monkeypatch.setattr("torch.cuda.device_count", lambda: 8)
     for make, model in (
         (hf_trainer, AutoModel.from_pretrained(encoder)),
-        (Embedding().make_trainer, SentenceTransformer(str(encoder), device="cpu")),
+        (Embedding(task).make_trainer, SentenceTransformer(str(encoder), device="cpu")),
     ):
         trainer = make(model, rows, arguments, 0, None)
         assert trainer.args.train_batch_size == 32
