@@ -8,8 +8,8 @@ The order of the parts:
   them alone; `judge` puts them together.
 - `shingles`, `minhash`, `similar`, `dedup`, `decontaminate`: what is found by comparing all
   documents; `verdicts` puts them together.
-- `shard`, `clean`: the passes over the shards; `report`: what they wrote, counted; `card` tells it to
-  people, with `near_misses` and `meanings`.
+- `shard`, `clean`: the passes over the shards; `report`: what they wrote, counted; `card` tells it
+  to people, with `near_misses` and `meanings`.
 
 The trade-off: batches of 1,000 documents in Polars and a pass over the disk between the steps
 that need all documents. That bounds the memory whatever the size of the corpus, at the price of
