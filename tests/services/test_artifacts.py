@@ -137,12 +137,13 @@ def test_a_bucket_that_is_gone_is_named_and_nothing_is_lost(
 ):
     registry = open_registry(Paths(project))
     third = register(registry, TASK, copy_of(project, 2), facts(project)).version
+    fourth = copy_of(project, 3)
     before, held = known(registry), store.objects()
     store.stop()
     with pytest.raises(FilesNotMoved, match=f"fetching {TASK} version 1 failed: .*did not answer"):
         resolve(registry, f"models:/{TASK}/1", tmp_path / "cache")
     with pytest.raises(FilesNotMoved, match=f"uploading a version of {TASK} failed"):
-        register(registry, TASK, copy_of(project, 3), facts(project))
+        register(registry, TASK, fourth, facts(project))
     with pytest.raises(FilesNotMoved):
         promote_version(project, TASK, third, why="while the bucket is gone")
     exported = export(project, third, tmp_path / "hub")
@@ -155,4 +156,4 @@ def test_a_bucket_that_is_gone_is_named_and_nothing_is_lost(
     store.start(held)
     resolve(registry, f"models:/{TASK}/1", tmp_path / "cache")
     assert promote_version(project, TASK, third, why="the bucket is back").changed
-    assert register(registry, TASK, copy_of(project, 3), facts(project)).created
+    assert register(registry, TASK, fourth, facts(project)).created
