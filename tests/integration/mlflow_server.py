@@ -48,7 +48,7 @@ def postgres() -> Iterator[str]:
         control = (programs["pg_ctl"], "-D", data, "-w")
         run(*control, "-l", f"{folder}/log", "-o", options, "start")
         try:
-            yield f"postgresql://bertops@127.0.0.1:{port}/postgres"
+            yield f"postgresql+psycopg://bertops@127.0.0.1:{port}/postgres"
         finally:
             run(*control, "-m", "immediate", "stop")
 
