@@ -89,7 +89,7 @@ def _options() -> Any:
     made = parser(__doc__)
     made.add_argument("--model", type=Path, help="Directory of a fine-tuned classifier.")
     made.add_argument("--texts", type=int, default=128, help="Texts of one turn, at most 400.")
-    made.add_argument("--rounds", type=int, default=5, help="Turns of each side.")
+    made.add_argument("--rounds", type=int, default=9, help="Turns of each side.")
     made.add_argument("--latencies", type=int, default=100, help="Single texts to time.")
     made.add_argument("--side", choices=SIDES, help="Print the peak memory of one side alone.")
     return made.parse_args()

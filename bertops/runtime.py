@@ -5,6 +5,7 @@ torch is imported inside the functions, so that importing this module costs noth
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import random
@@ -31,6 +32,7 @@ def device() -> torch.device:
     return torch.device("cpu")
 
 
+@functools.cache
 def cpu_flags() -> frozenset[str]:
     """Instruction-set flags of this processor as Linux names them; empty elsewhere."""
     try:

@@ -95,6 +95,7 @@ def export_onnx(loaded: Loaded, target: Path, data: Path) -> ExportReport:
     examples = _read_examples(data)
     with write_whole(target) as partial:
         partial.mkdir()
+        shutil.copyfile(loaded.directory / "config.json", partial / "config.json")
         _write_graph(loaded, partial / ONNX_NAME)
         _quantize(partial / ONNX_NAME, partial / INT8_NAME)
         report = ExportReport(
@@ -105,7 +106,6 @@ def export_onnx(loaded: Loaded, target: Path, data: Path) -> ExportReport:
             parity=_compare(loaded, partial, examples),
         )
         loaded.tokenizer.save_pretrained(partial)
-        shutil.copyfile(loaded.directory / "config.json", partial / "config.json")
         card.write(partial)
         write_json(partial / "export.json", report.to_dict())
     return report
@@ -120,9 +120,15 @@ def _read_examples(data: Path) -> list[Example]:
 
 
 def _write_graph(loaded: Loaded, path: Path) -> None:
-    """Trace the model in fp32 with free batch and length."""
+    """Trace the model in fp32 with free batch and length.
+
+    Where our own forward pass knows the model, it is traced: its last layer computes what the
+    classifier reads and nothing else.
+    """
     require("tasks", "onnx", "onnxruntime", reason="the export needs it")
     import torch
+
+    from bertops.model.quick import quick_forward
 
     # Eager attention: sdpa's mask handling does not trace with a free length.
     model = type(loaded.model).from_pretrained(loaded.directory, attn_implementation="eager")
@@ -133,16 +139,17 @@ def _write_graph(loaded: Loaded, path: Path) -> None:
         names.append("token_type_ids")
     sample = {name: torch.ones((2, 16), dtype=torch.int64) for name in names}
     free = {0: "batch", 1: "length"}
-    torch.onnx.export(
-        _logits_of(model.eval(), names),
-        tuple(sample.values()),
-        str(path),
-        input_names=names,
-        output_names=["logits"],
-        dynamic_axes={**dict.fromkeys(names, free), "logits": {0: "batch"}},
-        opset_version=_OPSET,
-        dynamo=False,
-    )
+    with quick_forward(model, backend="dense"):
+        torch.onnx.export(
+            _logits_of(model.eval(), names),
+            tuple(sample.values()),
+            str(path),
+            input_names=names,
+            output_names=["logits"],
+            dynamic_axes={**dict.fromkeys(names, free), "logits": {0: "batch"}},
+            opset_version=_OPSET,
+            dynamo=False,
+        )
 
 
 def _quantize(source: Path, target: Path) -> None:

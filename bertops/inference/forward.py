@@ -7,10 +7,20 @@ from typing import Any
 from bertops import runtime
 
 # B batch, L row length
-BATCH_TOKENS = 8192  # padded; on 2 CPU cores 4 K to 32 K tokens differ by less than 5 %
+BATCH_TOKENS = 8192  # padded, on an accelerator
+BATCH_VALUES = 2**18
+"""On a CPU: tokens of a batch times the width of the model, so that the states of a layer stay in
+the cache (docs/experiments.md)."""
 
 
-def batches_by_length(lengths: Sequence[int], batch_tokens: int = BATCH_TOKENS) -> list[list[int]]:
+def batch_tokens(model: Any) -> int:
+    """Padded tokens of a batch that suit the model and where it is."""
+    if model.device.type != "cpu":
+        return BATCH_TOKENS
+    return max(1, BATCH_VALUES // model.config.hidden_size)
+
+
+def batches_by_length(lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
     """Indices in batches of similar length, longest first, so that memory peaks at the start.
 
     A batch has at most `batch_tokens` tokens when padded to its longest row, and at least one row.
@@ -78,7 +88,8 @@ def _run(
     was_training = model.training
     model.eval()
     with quick_forward(model):
-        for batch in batches_by_length([len(row["input_ids"]) for row in inputs]):
+        lengths = [len(row["input_ids"]) for row in inputs]
+        for batch in batches_by_length(lengths, batch_tokens(model)):
             padded = pad([inputs[i] for i in batch], pad_id)
             with torch.inference_mode(), autocast(device, precision):
                 yield batch, model(**{name: value.to(device) for name, value in padded.items()})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,11 @@ INT8_NAME = "model.int8.onnx"
 
 
 class OnnxModel:
-    """Runs on the CPU, on all its cores. Nothing in it can be trained."""
+    """Runs on the CPU, on all its cores. Nothing in it can be trained.
+
+    Args:
+        path: the graph; config.json of the model lies beside it.
+    """
 
     training = False
 
@@ -31,6 +36,7 @@ class OnnxModel:
         )
         self._names = {argument.name for argument in self._session.get_inputs()}
         self.device = torch.device("cpu")
+        self.config = SimpleNamespace(**json.loads((path.parent / "config.json").read_text()))
 
     def __call__(self, **inputs: Any) -> SimpleNamespace:
         """The logits of a batch, as transformers names them."""

@@ -26,6 +26,24 @@ Backend = Literal["dense", "blocked", "varlen"]
 OUTSIDE = -1  # document number of the places before the first and after the last token of a row
 
 
+class Casts:
+    """Weights in the type of the products, kept from one batch to the next.
+
+    Made again when the weight has changed; for use without gradients, which would be lost.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[Tensor, tuple[int, Tensor]] = {}
+
+    def of(self, weight: Tensor, dtype: torch.dtype) -> Tensor:
+        """The weight in `dtype`."""
+        version, cast = self._held.get(weight, (None, weight))
+        if version != weight._version or cast.dtype != dtype:
+            cast = weight.to(dtype)
+            self._held[weight] = weight._version, cast
+        return cast
+
+
 @dataclass
 class Packed:
     """Which document each token of a batch belongs to, and what follows from it."""
@@ -39,6 +57,8 @@ class Packed:
     backend: Backend
     dtype: torch.dtype
     """Of the matrix products."""
+    casts: Casts | None = None
+    """Where weights are kept in `dtype`; without it they are cast for each product."""
     _masks: dict[int | None, Tensor] = field(default_factory=dict)
 
     @property
@@ -68,17 +88,35 @@ def attend(
     packed: Packed,
     reach: int | None = None,
     drop: float = 0.0,
+    first_alone: bool = False,
 ) -> Tensor:
     """Scaled dot-product attention within documents, (B, L, H, K).
 
     Args:
         reach: how far a token sees to either side; None is to the ends of its document.
         drop: share of the attention weights that is dropped.
+        first_alone: there are queries of the first token of each row alone, (B, 1, H, K).
     """
+    if first_alone:
+        return _attend_first(q_BLHK, k_BLHK, v_BLHK, packed, reach, drop)
     if packed.backend == "varlen" and not drop:  # the varlen kernel has no dropout
         return _attend_varlen(q_BLHK, k_BLHK, v_BLHK, packed, reach)
     attend_by = _attend_blocked if packed.backend == "blocked" else _attend_dense
     return attend_by(q_BLHK, k_BLHK, v_BLHK, packed, reach, drop)
+
+
+# ── the first token alone ──
+
+
+def _attend_first(
+    q_B1HK: Tensor, k_BLHK: Tensor, v_BLHK: Tensor, packed: Packed, reach: int | None, drop: float
+) -> Tensor:
+    q, k, v = (x.transpose(1, 2) for x in (q_B1HK, k_BLHK, v_BLHK))
+    mask_BL = packed.documents_BL == packed.documents_BL[:, :1]
+    if reach is not None:
+        mask_BL = mask_BL & (torch.arange(packed.row_length, device=q.device) <= reach)
+    mask_B11L = _sdpa_mask(mask_BL[:, None, None])
+    return scaled_dot_product_attention(q, k, v, mask_B11L, dropout_p=drop).transpose(1, 2)
 
 
 # ── dense ──
@@ -96,9 +134,16 @@ def _dense_mask(packed: Packed, reach: int | None) -> Tensor:
     documents_BL = packed.documents_BL
     same_B1LL = (documents_BL[:, :, None] == documents_BL[:, None, :])[:, None]
     if reach is None:
-        return same_B1LL
+        return _sdpa_mask(same_B1LL)
     place = torch.arange(packed.row_length, device=documents_BL.device)
-    return same_B1LL & ((place[:, None] - place[None, :]).abs() <= reach)
+    return _sdpa_mask(same_B1LL & ((place[:, None] - place[None, :]).abs() <= reach))
+
+
+def _sdpa_mask(seen: Tensor) -> Tensor:
+    """As it is; for ONNX as numbers to add, where bools would cost passes over all weights."""
+    if not torch.onnx.is_in_onnx_export():
+        return seen
+    return torch.where(seen, 0.0, torch.finfo(torch.float32).min)
 
 
 # ── blocked ──

@@ -6,17 +6,19 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 from transformers.modeling_outputs import BaseModelOutputWithPoolingAndCrossAttentions
 
-from bertops.model.attention import Packed
+from bertops.model.attention import Backend, Casts, Packed
 from bertops.model.encoder import encode
 
 # B rows, L tokens of a row
 CLASSES = ("BertModel", "ModernBertModel")
+FIRST_ALONE = ("BertForSequenceClassification", "ModernBertForSequenceClassification")
 LENGTHS = 32  # rows are filled up to a multiple, so that the blocks of attention divide them
 
 # What `encode` does not compute; a call that asks for any of it gets the stock forward.
@@ -26,11 +28,14 @@ USERS = "_quick_users"
 """Attribute of an encoder: how many blocks it is in, of all threads."""
 
 _GUARD = threading.Lock()
+_CASTS: WeakKeyDictionary[Any, Casts] = WeakKeyDictionary()  # of every encoder that was asked
 
 
 @contextlib.contextmanager
-def quick_forward(model: Any) -> Iterator[None]:
+def quick_forward(model: Any, backend: Backend = "blocked") -> Iterator[None]:
     """Within the block the encoder of `model` computes by `encode`, with the same results.
+
+    A classifier that reads the first token alone gets its last hidden state and no other.
 
     What it brings is measured by `python -m benchmarks.finetuning`. Nothing changes on a GPU, for
     encoders that are neither BERT nor ModernBERT, with adapters, decoders or gradient
@@ -42,7 +47,7 @@ def quick_forward(model: Any) -> Iterator[None]:
         return
     with _GUARD:  # a server answers from several threads, with one model
         if USERS not in vars(body):
-            body.forward = _quick(body, body.forward)
+            body.forward = _quick(body, body.forward, backend, reads_first_alone(model))
         vars(body)[USERS] = vars(body).get(USERS, 0) + 1
     try:
         yield
@@ -53,7 +58,15 @@ def quick_forward(model: Any) -> Iterator[None]:
                 del vars(body)[USERS], body.forward
 
 
-def _quick(body: Any, stock: Callable[..., Any]) -> Callable[..., Any]:
+def reads_first_alone(model: Any) -> bool:
+    """Whether what stands on the encoder reads the last hidden state of [CLS] and no other."""
+    name, pooling = type(model).__name__, getattr(model.config, "classifier_pooling", "cls")
+    return name in FIRST_ALONE and pooling == "cls"
+
+
+def _quick(
+    body: Any, stock: Callable[..., Any], backend: Backend, first_alone: bool
+) -> Callable[..., Any]:
     """The forward that computes by `encode` what it can, and hands the rest to `stock`."""
 
     def forward(
@@ -65,7 +78,10 @@ def _quick(body: Any, stock: Callable[..., Any]) -> Callable[..., Any]:
             given = {"attention_mask": attention_mask, "token_type_ids": token_type_ids}
             given = {name: value for name, value in given.items() if value is not None}
             return stock(input_ids, **given, **more)
-        return _forward(body, input_ids, attention_mask, token_type_ids)
+        casts = None if torch.is_grad_enabled() else _CASTS.setdefault(body, Casts())
+        return _forward(
+            body, input_ids, attention_mask, token_type_ids, backend, first_alone, casts
+        )
 
     return forward
 
@@ -90,18 +106,25 @@ def _checkpoints_activations(body: Any) -> bool:
 
 
 def _forward(
-    body: Any, ids_BL: Tensor, mask_BL: Tensor | None, types_BL: Tensor | None
+    body: Any,
+    ids_BL: Tensor,
+    mask_BL: Tensor | None,
+    types_BL: Tensor | None,
+    backend: Backend,
+    first_alone: bool,
+    casts: Casts | None,
 ) -> BaseModelOutputWithPoolingAndCrossAttentions:
     length = ids_BL.shape[1]
-    fill = (0, -length % LENGTHS)
     mask_BL = torch.ones_like(ids_BL) if mask_BL is None else mask_BL.long()
-    ids_BL, mask_BL = pad(ids_BL, fill), pad(mask_BL, fill)
-    types_BL = None if types_BL is None else pad(types_BL, fill)
+    if backend == "blocked":
+        fill = (0, -length % LENGTHS)
+        ids_BL, mask_BL = pad(ids_BL, fill), pad(mask_BL, fill)
+        types_BL = None if types_BL is None else pad(types_BL, fill)
     positions_BL = torch.arange(ids_BL.shape[1]).clamp(max=length - 1).expand_as(ids_BL)
     dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else body.dtype
     with torch.autocast("cpu", enabled=False):
-        packed = Packed(mask_BL, positions_BL, None, "blocked", dtype)
-        hidden_BLD = encode(body, ids_BL, packed, types_BL)[:, :length]
+        packed = Packed(mask_BL, positions_BL, None, backend, dtype, casts)
+        hidden_BLD = encode(body, ids_BL, packed, types_BL, first_alone)[:, :length]
     pooler = getattr(body, "pooler", None)
     pooled_BD = pooler(hidden_BLD) if pooler is not None else None
     return BaseModelOutputWithPoolingAndCrossAttentions(

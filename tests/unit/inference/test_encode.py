@@ -101,6 +101,7 @@ def test_windows_that_overlap_do_not_make_a_word_surer():
 
     class Sure(torch.nn.Module):
         device = torch.device("cpu")
+        config = SimpleNamespace(hidden_size=8)
 
         def forward(self, input_ids, **_):
             return SimpleNamespace(logits=torch.tensor([0.0, 1.0]).expand(*input_ids.shape, 2))

@@ -56,6 +56,51 @@ def test_logits_and_gradients_are_those_of_the_stock_forward(model, inputs, monk
             torch.testing.assert_close(one.grad, other.grad, rtol=1e-3, atol=1e-5, msg=name)
 
 
+def on_the_first_token(model):
+    model.config.classifier_pooling = "cls"  # bert knows nothing else
+    return model
+
+
+def test_the_last_layer_computes_the_first_token_alone_where_no_other_is_read(
+    model, inputs, monkeypatch
+):
+    shapes, inner = [], quick.encode
+
+    def watch(*args):
+        shapes.append(inner(*args).shape)
+        return inner(*args)
+
+    monkeypatch.setattr(quick, "encode", watch)
+    twin = copy.deepcopy(on_the_first_token(model))
+    labels = torch.tensor([0, 1, 2])
+    expected = twin(**inputs, labels=labels)
+    expected.loss.backward()
+    with quick_forward(model):
+        found = model(**inputs, labels=labels)
+        found.loss.backward()
+    assert shapes == [(len(LENGTHS), 1, model.config.hidden_size)]
+    torch.testing.assert_close(found.logits, expected.logits, rtol=1e-4, atol=1e-5)
+    for (name, one), other in zip(model.named_parameters(), twin.parameters(), strict=True):
+        if other.grad is not None:
+            torch.testing.assert_close(one.grad, other.grad, rtol=1e-3, atol=1e-5, msg=name)
+
+
+def test_weights_that_were_changed_are_cast_again(model, inputs):
+    def ask():
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16), quick_forward(model):
+            return model(**inputs).logits.float()
+
+    before = ask()
+    torch.testing.assert_close(ask(), before, rtol=0, atol=0)
+    with torch.no_grad():
+        for weight in model.base_model.parameters():
+            weight.mul_(1.5)
+    after = ask()
+    assert not torch.allclose(after, before)
+    with torch.no_grad():
+        torch.testing.assert_close(after, model(**inputs).logits, rtol=0.1, atol=0.05)
+
+
 def test_under_autocast_it_differs_by_rounding_alone(model, inputs):
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16), quick_forward(model):
         found = model(**inputs).logits
