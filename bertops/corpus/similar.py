@@ -10,6 +10,7 @@ However large the corpus, a worker holds some million hashes, a row group of tex
 shingles of two documents. A document is known here by its rank among those that are compared.
 """
 
+import os
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -215,10 +216,25 @@ def write_shingles(
             begin += len(batch)
             if len(mine):
                 hashes, offsets = shingles(content_words(batch["text"].gather(mine)), n)
-                different = [np.unique(hashes[a:b]) for a, b in pairwise(offsets.tolist())]
-                np.concatenate(different).tofile(file)
-                counts += [len(one) for one in different]
-    return np.array(counts, np.int64)
+                different, count = _different(hashes, offsets.astype(np.int64))
+                different.tofile(file)
+                counts.append(count)
+    return np.concatenate([np.empty(0, np.int64), *counts])
+
+
+def _different(
+    hashes: NDArray[np.uint64], offsets: NDArray[np.int64]
+) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """The different hashes of each document, sorted, and how many there are.
+
+    As numpy.unique of one document after the other, in half the time.
+    """
+    hashes = hashes.copy()
+    for begin, end in pairwise(offsets.tolist()):
+        hashes[begin:end].sort()
+    first = np.append(True, hashes[1:] != hashes[:-1])
+    first[offsets[:-1]] = True  # every document has one shingle or more
+    return hashes[first], np.add.reduceat(first, offsets[:-1], dtype=np.int64)
 
 
 def similarities(folder: Path, begin: int, count: int, min_jaccard: float) -> NDArray[np.float64]:
@@ -233,10 +249,16 @@ def similarities(folder: Path, begin: int, count: int, min_jaccard: float) -> ND
         shorter, longer = sorted((one[2], other[2]))
         if shorter >= min_jaccard * longer:
             if place != one:
-                place, left = one, _shingles_at(folder, *one)
-            found[number] = jaccard(left, _shingles_at(folder, *other))
+                place, left = one, _shingles_at(f"{folder}/{one[0]}.bin", *one[1:])
+            right = _shingles_at(f"{folder}/{other[0]}.bin", *other[1:])
+            found[number] = jaccard(left, right)
     return found
 
 
-def _shingles_at(folder: Path, shard: int, begin: int, count: int) -> NDArray[np.uint64]:
-    return np.fromfile(folder / f"{shard}.bin", np.uint64, count, offset=8 * begin)
+def _shingles_at(path: str, begin: int, count: int) -> NDArray[np.uint64]:
+    """Called twice for a pair: numpy.fromfile and Path would take as long as comparing them."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        return np.frombuffer(os.pread(file, 8 * count, 8 * begin), np.uint64)
+    finally:
+        os.close(file)
