@@ -41,6 +41,7 @@ def quick_forward(model: Any, backend: Backend = "blocked") -> Iterator[None]:
     encoders that are neither BERT nor ModernBERT, with adapters, decoders or gradient
     checkpointing, and for single calls that ask for more than the last hidden state.
     """
+    model = getattr(model, "transformers_model", model)  # within one of sentence-transformers
     body = getattr(model, "base_model", None)
     if body is None or not _fits(body):
         yield

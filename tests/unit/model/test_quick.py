@@ -109,6 +109,24 @@ def test_under_autocast_it_differs_by_rounding_alone(model, inputs):
     torch.testing.assert_close(found.float(), expected, rtol=0.1, atol=0.02)
 
 
+def test_the_encoder_within_sentence_transformers_is_as_quick(tmp_path, monkeypatch):
+    modules = pytest.importorskip("sentence_transformers.sentence_transformer.modules")
+    from sentence_transformers import SentenceTransformer
+
+    folder = save_encoder(tmp_path / "encoder", "bert")
+    body = modules.Transformer(str(folder), max_seq_length=32)
+    model = SentenceTransformer(modules=[body, modules.Pooling(body.get_embedding_dimension())])
+    model = model.to("cpu").eval()
+    features = model.tokenize(["the film was good", "the plot was long and awful"])
+    calls = count_calls(monkeypatch)
+    with torch.no_grad():
+        expected = model(dict(features))["sentence_embedding"]
+        with quick_forward(model):
+            found = model(dict(features))["sentence_embedding"]
+    assert calls
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_afterwards_the_model_is_as_it_was(model, inputs, monkeypatch):
     calls = count_calls(monkeypatch)
     with quick_forward(model):
