@@ -143,10 +143,15 @@ class TaskResult:
         ]
 
     def seed_rows(self) -> list[dict[str, Any]]:
-        """The deciding score on the test set by model and seed."""
+        """The deciding score on the test set by model and seed; `which` names both."""
         chosen = [m for m in self.measured if m.split == "test" and m.score == self.metric]
         return [
-            {"model": m.model, "seed": seed, "score": round(value, 5)}
+            {
+                "which": f"{m.model} {seed}" if seed else m.model,
+                "model": m.model,
+                "seed": seed,
+                "score": round(value, 5),
+            }
             for m in chosen
             for seed, value in m.by_seed.items()
         ]

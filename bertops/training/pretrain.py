@@ -8,6 +8,7 @@ import io
 import json
 import math
 import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,9 @@ CURVE_COLUMNS = (
     "follow_loss",
     "follow_accuracy",
 )
+HELD_OUT_COLUMNS = ("step", "validation_loss", "validation_accuracy")
+HELD_OUT_CURVE = "held_out.csv"
+"""The steps after which held-out documents were asked: `dvc plots` draws an empty field as 0."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,7 @@ def pretrain(
         tokenizer: directory in Hugging Face form; must be the one the stores were written with.
         target: directory to write, for `AutoModelForMaskedLM.from_pretrained`.
         checkpoints: folder of all runs; this run's lie in one named by its inputs and parameters.
-        curve: CSV to write, a row for each logged step.
+        curve: CSV to write, a row for each logged step; HELD_OUT_CURVE goes beside it.
         origin: model to carry on from, where `params.model.init_from` names one that must be
             fetched first (models:/name@alias); by default what it names.
 
@@ -160,7 +164,9 @@ def pretrain(
     if world.leads:
         _export(run.objective.model, tokenizer, target)
         if curve is not None:
-            write_text(curve, render_curve(run.state))
+            write_text(curve, render_curve(run.state.history))
+            measured = [row for row in run.state.history if "validation_loss" in row]
+            write_text(curve.with_name(HELD_OUT_CURVE), render_curve(measured, HELD_OUT_COLUMNS))
     world.barrier()
     return _report(run, source, target)
 
@@ -240,12 +246,14 @@ def _export(model: PreTrainedModel, tokenizer: Path, target: Path) -> None:
             shutil.copyfile(path, partial / path.name)
 
 
-def render_curve(state: TrainState) -> str:
-    """The history as CSV; an empty field where nothing was measured."""
+def render_curve(
+    history: Iterable[Mapping[str, float]], columns: Sequence[str] = CURVE_COLUMNS
+) -> str:
+    """Columns of the history as CSV; an empty field where nothing was measured."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, CURVE_COLUMNS, restval="", lineterminator="\n")
+    writer = csv.DictWriter(text, columns, restval="", extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(state.history)
+    writer.writerows(history)
     return text.getvalue()
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -77,6 +78,11 @@ def test_dvc_shows_metrics_and_draws_plots(finished: Path):
     drawn = (finished / "plots/index.html").read_text()
     for kind in ("confusion", "seeds", "calibration"):
         assert f"{kind}_sentiment_csv" in drawn
+    for spec in re.findall(r"var spec = (\{.*?\});\n", drawn, re.DOTALL):
+        points = json.loads(spec)["data"]["values"]
+        assert points
+        drawn_fields = [point.get("dvc_inferred_y_value", "there") for point in points]
+        assert "" not in drawn_fields, "an empty field is drawn as 0"
     changed = dvc(finished, "metrics", "diff", "--json", "--all")
     assert "sentiment" in changed
 

@@ -88,6 +88,8 @@ def test_plots_have_a_row_for_each_document_and_seed(project: tuple[Path, TaskIn
     assert lines["confusion"][0] == "gold,predicted"
     assert len(lines["confusion"]) == 301
     assert len(lines["seeds"]) == 1 + 3 + 3 + 1 + 1
+    bars = [line.split(",")[0] for line in lines["seeds"][1:]]
+    assert len(set(bars)) == len(bars), "bars of one name are drawn one on the other"
 
 
 def test_the_page_says_what_the_numbers_say(project: tuple[Path, TaskInput]) -> None:
