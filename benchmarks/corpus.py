@@ -6,6 +6,8 @@ its language filter when it runs, so its side calls py3langid, document by docum
 
 How much two processes gain depends on the machine, too: two virtual processors may be the halves of
 one. So two cleanings of one process each, at the same time, tell what could be gained at all.
+
+datatrove is imported where it is used: every worker process of ours imports this module, too.
 """
 
 from __future__ import annotations
@@ -28,7 +30,6 @@ from pathlib import Path
 
 import polars as pl
 
-from benchmarks import datatrove_side
 from benchmarks.corpus_memory import (
     NO_SPLIT,
     PARAMS,
@@ -81,6 +82,8 @@ def chain_ratio(texts: Sequence[str], rounds: int, documents: int) -> dict[str, 
 
     Our side gets batches of the size that it works in; datatrove has no batches.
     """
+    from benchmarks import datatrove_side
+
     theirs = datatrove_side.Chain()
     theirs.run(texts[:20])  # models are loaded before anything is timed
     our_chain(texts[:20])
@@ -108,6 +111,8 @@ def our_verdicts(texts: Sequence[str]) -> list[str | None]:
 def verdict_agreement(texts: Sequence[str]) -> tuple[float, list[dict[str, str | None]]]:
     """Share of documents on which both say the same, split into words alike; and the others."""
     ours = [v for i in range(0, len(texts), 1000) for v in our_verdicts(texts[i : i + 1000])]
+    from benchmarks import datatrove_side
+
     with datatrove_side.our_words():
         theirs = datatrove_side.verdicts(texts)
     different = [
@@ -165,6 +170,8 @@ def jaccard(left: str, right: str) -> float:
 
 def near_duplicates(texts: Sequence[str], few: int, many: int, rounds: int) -> dict[str, float]:
     """Speed of both sides in turns, their ratio, and how well the planted copies are found."""
+    from benchmarks import datatrove_side
+
     rng = random.Random(1)
     sample, copies = with_copies(texts[:many], 0.02, rng)
     small, _ = with_copies(texts[:few], 0.02, rng)
