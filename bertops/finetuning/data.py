@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bertops.document import SplitParams, document_id, split_of
-from bertops.errors import BertopsError
+from bertops.errors import GateRefused
 from bertops.extras import require
 from bertops.finetuning.formats import Row, read_rows
 from bertops.finetuning.kinds import kind_of
@@ -42,7 +42,7 @@ class Finding:
         return f"{self.problem} in {self.split}: {self.count} rows{where}"
 
 
-class TaskDataInvalid(BertopsError):
+class TaskDataInvalid(GateRefused):
     """The data of a task cannot be trained on; all that was found wrong is listed."""
 
     def __init__(self, task: str, findings: Sequence[Finding]) -> None:

@@ -149,13 +149,18 @@ def _sdpa_mask(seen: Tensor) -> Tensor:
 # ── blocked ──
 
 
+def fits_in_a_block(row_length: int, reach: int) -> bool:
+    """Whether a row is so short that it is not cut."""
+    return row_length <= 4 * reach
+
+
 def block_size(row_length: int, reach: int | None) -> int:
     """Queries that share one set of keys: the divisor of the row nearest to four times the reach.
 
     Small blocks compute fewer scores that the mask then discards; large ones make fewer and
     better matrix products. The whole row where the reach does not pay for cutting it.
     """
-    if reach is None or row_length <= 4 * reach:
+    if reach is None or fits_in_a_block(row_length, reach):
         return row_length
     fitting = [n for n in range(reach, row_length + 1) if row_length % n == 0]
     return min(fitting, key=lambda n: abs(n - 4 * reach))

@@ -13,13 +13,14 @@ from torch import Tensor
 from torch.nn.functional import pad
 from transformers.modeling_outputs import BaseModelOutputWithPoolingAndCrossAttentions
 
-from bertops.model.attention import Backend, Casts, Packed
+from bertops.model.attention import Backend, Casts, Packed, fits_in_a_block
 from bertops.model.encoder import encode
 
 # B rows, L tokens of a row
 CLASSES = ("BertModel", "ModernBertModel")
 FIRST_ALONE = ("BertForSequenceClassification", "ModernBertForSequenceClassification")
-LENGTHS = 32  # rows are filled up to a multiple, so that the blocks of attention divide them
+LENGTHS = 32
+"""Rows that local attention cuts into blocks are filled up to a multiple."""
 
 # What `encode` does not compute; a call that asks for any of it gets the stock forward.
 STOCK_ONLY = ("inputs_embeds", "position_ids", "output_hidden_states", "output_attentions")
@@ -106,6 +107,13 @@ def _checkpoints_activations(body: Any) -> bool:
     return bool(next((getattr(body, name) for name in names if hasattr(type(body), name)), False))
 
 
+def _fill(config: Any, length: int) -> int:
+    """Tokens that go after a row, so that good blocks divide it; none where it stays whole."""
+    local = "sliding_attention" in getattr(config, "layer_types", ())
+    whole = not local or fits_in_a_block(length, config.local_attention // 2)
+    return 0 if whole else -length % LENGTHS
+
+
 def _forward(
     body: Any,
     ids_BL: Tensor,
@@ -118,7 +126,7 @@ def _forward(
     length = ids_BL.shape[1]
     mask_BL = torch.ones_like(ids_BL) if mask_BL is None else mask_BL.long()
     if backend == "blocked":
-        fill = (0, -length % LENGTHS)
+        fill = (0, _fill(body.config, length))
         ids_BL, mask_BL = pad(ids_BL, fill), pad(mask_BL, fill)
         types_BL = None if types_BL is None else pad(types_BL, fill)
     positions_BL = torch.arange(ids_BL.shape[1]).clamp(max=length - 1).expand_as(ids_BL)

@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from bertops.document import SplitParams, document_id, split_of
+from bertops.errors import GateRefused
 from bertops.finetuning.data import TaskDataInvalid, prepare_task, read_split, split_names
 from bertops.finetuning.formats import TaskFileUnreadable
 from bertops.finetuning.params import TaskParams
@@ -99,6 +100,7 @@ def test_all_problems_are_told_at_once_with_counts_and_first_rows(task, project)
     write_jsonl(project / "validation.jsonl", [review(2 * n) for n in range(20, 24)])
     with pytest.raises(TaskDataInvalid) as error:
         prepare(task, project)
+    assert error.value.exit_code == GateRefused.exit_code  # a scheduled retrain says "data refused"
     found = {(f.problem, f.split): f for f in error.value.findings}
     assert found["unknown label", "train"].count == 5
     assert len(found["unknown label", "train"].rows) == 3
