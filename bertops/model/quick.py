@@ -26,7 +26,8 @@ LENGTHS = 32
 STOCK_ONLY = ("inputs_embeds", "position_ids", "output_hidden_states", "output_attentions")
 
 USERS = "_quick_users"
-"""Attribute of an encoder: how many blocks it is in, of all threads."""
+"""Attribute of an encoder: for each block that it is in, of all threads, whether what stands on it
+there reads the first token alone. One that reads all is enough for all to be computed."""
 
 _GUARD = threading.Lock()
 _CASTS: WeakKeyDictionary[Any, Casts] = WeakKeyDictionary()  # of every encoder that was asked
@@ -49,13 +50,14 @@ def quick_forward(model: Any, backend: Backend = "blocked") -> Iterator[None]:
         return
     with _GUARD:  # a server answers from several threads, with one model
         if USERS not in vars(body):
-            body.forward = _quick(body, body.forward, backend, reads_first_alone(model))
-        vars(body)[USERS] = vars(body).get(USERS, 0) + 1
+            vars(body)[USERS] = []
+            body.forward = _quick(body, body.forward, backend)
+        vars(body)[USERS].append(first_alone := reads_first_alone(model))
     try:
         yield
     finally:
         with _GUARD:
-            vars(body)[USERS] -= 1
+            vars(body)[USERS].remove(first_alone)
             if not vars(body)[USERS]:
                 del vars(body)[USERS], body.forward
 
@@ -66,10 +68,9 @@ def reads_first_alone(model: Any) -> bool:
     return name in FIRST_ALONE and pooling == "cls"
 
 
-def _quick(
-    body: Any, stock: Callable[..., Any], backend: Backend, first_alone: bool
-) -> Callable[..., Any]:
+def _quick(body: Any, stock: Callable[..., Any], backend: Backend) -> Callable[..., Any]:
     """The forward that computes by `encode` what it can, and hands the rest to `stock`."""
+    users: list[bool] = vars(body)[USERS]
 
     def forward(
         input_ids: Any = None, attention_mask: Any = None, token_type_ids: Any = None, **more: Any
@@ -81,9 +82,7 @@ def _quick(
             given = {name: value for name, value in given.items() if value is not None}
             return stock(input_ids, **given, **more)
         casts = None if torch.is_grad_enabled() else _CASTS.setdefault(body, Casts())
-        return _forward(
-            body, input_ids, attention_mask, token_type_ids, backend, first_alone, casts
-        )
+        return _forward(body, input_ids, attention_mask, token_type_ids, backend, all(users), casts)
 
     return forward
 

@@ -85,6 +85,18 @@ def test_the_last_layer_computes_the_first_token_alone_where_no_other_is_read(
             torch.testing.assert_close(one.grad, other.grad, rtol=1e-3, atol=1e-5, msg=name)
 
 
+def test_who_reads_all_tokens_gets_them_though_a_classifier_is_asked_as_well(model, inputs):
+    body = on_the_first_token(model).base_model
+    with torch.no_grad():
+        expected = body(**inputs).last_hidden_state
+        with quick_forward(model), quick_forward(body):
+            found = body(**inputs).last_hidden_state
+        with quick_forward(model):
+            assert body(**inputs).last_hidden_state.shape[1] == 1
+    mask = inputs["attention_mask"].bool()
+    torch.testing.assert_close(found[mask], expected[mask], rtol=1e-4, atol=1e-5)
+
+
 def test_weights_that_were_changed_are_cast_again(model, inputs):
     def ask():
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16), quick_forward(model):
