@@ -5,6 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -177,13 +178,15 @@ def _group_ends(table: pl.DataFrame) -> list[int]:
     """Where full row groups end."""
     if "text" not in table.columns:
         return list(range(ROW_GROUP, len(table) + 1, ROW_GROUP))
-    ends, rows, size = list[int](), 0, 0
-    for place, length in enumerate(table["text"].str.len_bytes().fill_null(0), start=1):
-        rows, size = rows + 1, size + length
-        if rows >= ROW_GROUP or size >= ROW_GROUP_BYTES:
-            ends.append(place)
-            rows, size = 0, 0
-    return ends
+    size = np.cumsum(table["text"].str.len_bytes().fill_null(0).to_numpy(), dtype=np.int64)
+    ends, end, before = list[int](), 0, 0
+    while True:
+        full = int(np.searchsorted(size, before + ROW_GROUP_BYTES)) + 1
+        end = min(end + ROW_GROUP, full)
+        if end > len(size):
+            return ends
+        ends.append(end)
+        before = int(size[end - 1])
 
 
 def _arrow(table: pl.DataFrame) -> pa.Table:

@@ -6,8 +6,10 @@ from typing import Any
 from zlib import crc32
 
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 
+from bertops.corpus import tables
 from bertops.corpus.clean import clean_corpus
 from bertops.corpus.ingest import SHARD_DOCUMENTS, write_raw
 from bertops.corpus.params import CorpusParams, LanguageParams, SourceParams
@@ -47,6 +49,17 @@ def test_a_new_file_leaves_nearly_all_parts_as_they_were(tmp_path: Path, new: st
     assert scan(tmp_path / "after").collect()["file"].unique(maintain_order=True).to_list() == list(
         grown
     )
+
+
+def test_a_row_group_ends_where_it_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "ROW_GROUP", 4)
+    monkeypatch.setattr(tables, "ROW_GROUP_BYTES", 10)
+    lengths = [3, 3, 3, 0, 9, 1, 30, 10, 0, 0, 0, 0, 5, 4, 1, 2]
+    table = pl.DataFrame({"text": ["x" * length for length in lengths]})
+    write_parts([table.slice(0, 7), table.slice(7)], tmp_path, table.schema, 1000, 1 << 40)
+    with pq.ParquetFile(parts(tmp_path)[0]) as file:
+        groups = [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)]
+    assert groups == [4, 2, 1, 1, 4, 3, 1]  # four rows, or ten bytes and the row that reaches them
 
 
 def test_parts_stay_within_their_limits_though_all_documents_are_equal(tmp_path: Path) -> None:
