@@ -78,7 +78,7 @@ def test_bytes_that_are_no_utf_8_cost_no_other_line(project: Path):
 def test_a_label_that_is_not_in_the_schema(project: Path):
     with (project / "texts/reviews.csv").open("a") as file:
         file.write('"An odd one out.",maybe\n')
-    fails(project, "task_data sentiment", "sentiment", "maybe", "reviews.csv")
+    fails(project, "task_data sentiment", "sentiment", "maybe", "reviews.csv", code=3)
 
 
 def test_a_missing_task_file(project: Path):
