@@ -87,7 +87,7 @@ def _run(
     device = model.device
     was_training = model.training
     model.eval()
-    with quick_forward(model):
+    with quick_forward(model, frozen=True):
         lengths = [len(row["input_ids"]) for row in inputs]
         for batch in batches_by_length(lengths, batch_tokens(model)):
             padded = pad([inputs[i] for i in batch], pad_id)

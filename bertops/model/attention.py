@@ -29,19 +29,18 @@ OUTSIDE = -1  # document number of the places before the first and after the las
 class Casts:
     """Weights in the type of the products, kept from one batch to the next.
 
-    Made again when the weight has changed; for use without gradients, which would be lost.
+    For as long as nobody trains them, and without gradients, which would be lost. That a weight has
+    changed cannot be seen: the fused optimizers leave its version as it was.
     """
 
     def __init__(self) -> None:
-        self._held: dict[Tensor, tuple[int, Tensor]] = {}
+        self._held: dict[tuple[Tensor, torch.dtype], Tensor] = {}
 
     def of(self, weight: Tensor, dtype: torch.dtype) -> Tensor:
         """The weight in `dtype`."""
-        version, cast = self._held.get(weight, (None, weight))
-        if version != weight._version or cast.dtype != dtype:
-            cast = weight.to(dtype)
-            self._held[weight] = weight._version, cast
-        return cast
+        if (weight, dtype) not in self._held:
+            self._held[weight, dtype] = weight.to(dtype)
+        return self._held[weight, dtype]
 
 
 @dataclass

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
-from weakref import WeakKeyDictionary
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,18 +25,31 @@ LENGTHS = 32
 STOCK_ONLY = ("inputs_embeds", "position_ids", "output_hidden_states", "output_attentions")
 
 USERS = "_quick_users"
-"""Attribute of an encoder: for each block that it is in, of all threads, whether what stands on it
-there reads the first token alone. One that reads all is enough for all to be computed."""
+"""Attribute of an encoder: the blocks that it is in, of all threads."""
 
 _GUARD = threading.Lock()
-_CASTS: WeakKeyDictionary[Any, Casts] = WeakKeyDictionary()  # of every encoder that was asked
+
+
+class _User(NamedTuple):
+    """A block, and what holds within it."""
+
+    first_alone: bool
+    """What stands on the encoder reads the first token alone. One user that reads all is enough for
+    all to be computed."""
+    casts: Casts | None
+    """Weights that were cast; None where they may change."""
 
 
 @contextlib.contextmanager
-def quick_forward(model: Any, backend: Backend = "blocked") -> Iterator[None]:
+def quick_forward(
+    model: Any, backend: Backend = "blocked", *, frozen: bool = False
+) -> Iterator[None]:
     """Within the block the encoder of `model` computes by `encode`, with the same results.
 
     A classifier that reads the first token alone gets its last hidden state and no other.
+
+    Args:
+        frozen: no weight changes within the block, so each is cast once.
 
     What it brings is measured by `python -m benchmarks.finetuning`. Nothing changes on a GPU, for
     encoders that are neither BERT nor ModernBERT, with adapters, decoders or gradient
@@ -52,12 +64,13 @@ def quick_forward(model: Any, backend: Backend = "blocked") -> Iterator[None]:
         if USERS not in vars(body):
             vars(body)[USERS] = []
             body.forward = _quick(body, body.forward, backend)
-        vars(body)[USERS].append(first_alone := reads_first_alone(model))
+        user = _User(reads_first_alone(model), Casts() if frozen else None)
+        vars(body)[USERS].append(user)
     try:
         yield
     finally:
         with _GUARD:
-            vars(body)[USERS].remove(first_alone)
+            vars(body)[USERS].remove(user)
             if not vars(body)[USERS]:
                 del vars(body)[USERS], body.forward
 
@@ -70,7 +83,7 @@ def reads_first_alone(model: Any) -> bool:
 
 def _quick(body: Any, stock: Callable[..., Any], backend: Backend) -> Callable[..., Any]:
     """The forward that computes by `encode` what it can, and hands the rest to `stock`."""
-    users: list[bool] = vars(body)[USERS]
+    users: list[_User] = vars(body)[USERS]
 
     def forward(
         input_ids: Any = None, attention_mask: Any = None, token_type_ids: Any = None, **more: Any
@@ -81,8 +94,12 @@ def _quick(body: Any, stock: Callable[..., Any], backend: Backend) -> Callable[.
             given = {"attention_mask": attention_mask, "token_type_ids": token_type_ids}
             given = {name: value for name, value in given.items() if value is not None}
             return stock(input_ids, **given, **more)
-        casts = None if torch.is_grad_enabled() else _CASTS.setdefault(body, Casts())
-        return _forward(body, input_ids, attention_mask, token_type_ids, backend, all(users), casts)
+        now = tuple(users)
+        first_alone = all(user.first_alone for user in now)
+        casts = None if torch.is_grad_enabled() else now[-1].casts
+        return _forward(
+            body, input_ids, attention_mask, token_type_ids, backend, first_alone, casts
+        )
 
     return forward
 

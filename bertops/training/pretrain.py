@@ -165,7 +165,11 @@ def pretrain(
         _export(run.objective.model, tokenizer, target)
         if curve is not None:
             write_text(curve, render_curve(run.state.history))
-            measured = [row for row in run.state.history if "validation_loss" in row]
+            measured = [
+                {name: row[name] for name in HELD_OUT_COLUMNS}
+                for row in run.state.history
+                if "validation_loss" in row
+            ]
             write_text(curve.with_name(HELD_OUT_CURVE), render_curve(measured, HELD_OUT_COLUMNS))
     world.barrier()
     return _report(run, source, target)
@@ -251,7 +255,7 @@ def render_curve(
 ) -> str:
     """Columns of the history as CSV; an empty field where nothing was measured."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", extrasaction="ignore", lineterminator="\n")
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(history)
     return text.getvalue()
