@@ -47,9 +47,9 @@ from bertops.corpus.ingest import SHARD_BYTES, SHARD_FILL
 from bertops.corpus.judge import judge_batch
 from bertops.corpus.rules.judge import measure, rules_of
 from bertops.corpus.shard import keys_schema, sign
-from bertops.corpus.shingles import content_words
 from bertops.corpus.similar import similar_pairs
 from bertops.corpus.tables import only_part, write_single
+from bertops.corpus.words import content_words
 from bertops.document import document_id
 from bertops.parallel import ParallelParams, Workers
 

@@ -13,7 +13,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bertops.corpus.params import DecontaminateParams
-from bertops.corpus.shingles import Words, content_words, ngrams
+from bertops.corpus.shingles import ngrams
+from bertops.corpus.words import Words, content_words
 from bertops.storage import read_json, write_json
 
 MATCHES = pl.Schema(

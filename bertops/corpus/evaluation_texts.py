@@ -11,8 +11,8 @@ from bertops.corpus.judge import JUDGED
 from bertops.corpus.normalize import normalize
 from bertops.corpus.params import CorpusParams
 from bertops.corpus.shard import keys_schema, sign
-from bertops.corpus.shingles import content_words
 from bertops.corpus.tables import write_single
+from bertops.corpus.words import content_words
 from bertops.document import document_id
 from bertops.storage import write_whole
 

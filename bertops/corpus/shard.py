@@ -18,8 +18,9 @@ from bertops.corpus.judge import JUDGED, judge_batch
 from bertops.corpus.minhash import band_names, bands
 from bertops.corpus.params import CorpusParams, SourceParams
 from bertops.corpus.rules.flat import per_document, split_lines, split_words
-from bertops.corpus.shingles import Words, content_words, shingles, text_hashes
+from bertops.corpus.shingles import shingles, text_hashes
 from bertops.corpus.tables import LEDGER, PartWriter, batches, only_part, write_single
+from bertops.corpus.words import Words, content_words
 from bertops.document import SplitParams
 from bertops.storage import write_json, write_whole
 

@@ -1,50 +1,13 @@
-"""Runs of words as hashes: what duplicates and contamination are found by.
-
-Words here are lower-cased letters and digits without punctuation, and every Chinese or Japanese
-character is one, so that a copy is found whatever its case, marks and line ends.
-"""
-
-from dataclasses import dataclass
+"""Runs of words as hashes: what duplicates and contamination are found by."""
 
 import numpy as np
 import polars as pl
 import xxhash
 from numpy.typing import NDArray
 
-SINGLE = r"\p{Han}\p{Hiragana}\p{Katakana}"
-WORD = rf"[{SINGLE}]|[\w--[{SINGLE}]]+"
+from bertops.corpus.words import Words
+
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # odd, from the golden ratio: mixes well modulo 2**64
-
-
-@dataclass(frozen=True)
-class Words:
-    """Words of a batch, laid flat: those of document i are [start[i], end[i])."""
-
-    lists: pl.Series
-    hash: NDArray[np.uint64]
-    document: NDArray[np.int64]
-    start: NDArray[np.int64]
-    end: NDArray[np.int64]
-
-    def text(self, document: int, place: int, n: int) -> str:
-        """The `n` words of a document that begin at the flat place `place`."""
-        first = place - int(self.start[document])
-        return " ".join(self.lists[document][first : first + n].to_list())
-
-
-def content_words(text: pl.Series) -> Words:
-    """Split the texts of a batch into the words that copies are compared by."""
-    lists = text.str.to_lowercase().str.extract_all(WORD)
-    count = lists.list.len().to_numpy().astype(np.int64)
-    end = np.cumsum(count)
-    flat = lists.explode(empty_as_null=False)
-    return Words(
-        lists=lists,
-        hash=flat.hash().to_numpy(),
-        document=np.repeat(np.arange(len(count)), count),
-        start=end - count,
-        end=end,
-    )
 
 
 def ngrams(words: Words, n: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:

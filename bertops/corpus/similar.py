@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 
 from bertops.corpus.minhash import band_names, jaccard, pairs_of_band
 from bertops.corpus.params import DedupParams
-from bertops.corpus.shingles import content_words, shingles
+from bertops.corpus.shingles import shingles
 from bertops.corpus.tables import batches
+from bertops.corpus.words import content_words
 from bertops.parallel import Workers
 
 MOST_HASHES = 4_000_000

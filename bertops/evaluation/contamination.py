@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from bertops.corpus.normalize import normalize
 from bertops.corpus.params import NormalizeParams
-from bertops.corpus.shingles import Words, content_words, ngrams
+from bertops.corpus.shingles import ngrams
 from bertops.corpus.tables import batches, parts
+from bertops.corpus.words import Words, content_words
 from bertops.evaluation.params import ContaminationParams
 from bertops.progress import progress
 

@@ -12,9 +12,9 @@ from bertops.corpus.judge import JUDGED
 from bertops.corpus.minhash import band_names
 from bertops.corpus.params import DedupParams
 from bertops.corpus.shard import keys_schema, sign
-from bertops.corpus.shingles import content_words
 from bertops.corpus.similar import similar_pairs
 from bertops.corpus.tables import write_parts, write_single
+from bertops.corpus.words import content_words
 from bertops.document import SplitParams, document_id
 from bertops.parallel import ParallelParams, Workers
 from tests.unit.corpus.test_clean import changed, params_of, prose, run
