@@ -39,6 +39,7 @@ VARIABLES = (
         "BERTOPS_PUBLIC_KEY", "", "`mlflow models serve` refuses what its owner did not sign."
     ),
     Variable("BERTOPS_ENDING_FILE", "", "Set by bertops for the stages it runs through dvc."),
+    Variable("BERTOPS_HELD_FILE", "", "The same; a stage stops when nobody holds it any more."),
     Variable("PYTHONPATH", "", "Searched after the checkout's own code when a stage runs."),
     Variable(
         "MLFLOW_TRACKING_URI",

@@ -2,6 +2,7 @@
 
 dvc is run as a subprocess at the head of a process group of its own. Stopping goes to the whole
 group: SIGTERM to dvc alone would leave the training process running, its outputs already deleted.
+A stage also stops when this process is killed (`bertops.leash`).
 """
 
 import contextlib
@@ -24,6 +25,7 @@ from ruamel.yaml import YAML
 from bertops import git
 from bertops.environment import PROJECT
 from bertops.errors import BertopsError, UsageError
+from bertops.leash import held
 from bertops.problems import read_yaml
 from bertops.rehash import drop_damaged
 from bertops.storage import hash_file, read_json, write_text
@@ -92,7 +94,10 @@ def reproduce(root: Path, address: str, label: str | None = None) -> Outcome:
     arguments = ["repro", "--quiet", "--single-item", address]
     with tempfile.TemporaryDirectory() as scratch:
         ending = Path(scratch) / "ending.json"
-        with _running(root, arguments, {ENDING_FILE: str(ending)}) as process:
+        with (
+            held(Path(scratch)) as leash,
+            _running(root, arguments, {ENDING_FILE: str(ending), **leash}) as process,
+        ):
             code = process.wait()
         left = json.loads(ending.read_text(encoding="utf-8")) if ending.exists() else None
         if code != 0 and left:

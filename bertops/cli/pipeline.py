@@ -78,8 +78,10 @@ def stage(
     """Run one stage now, whatever is up to date; this is what dvc.yaml calls."""
     from bertops import stages
     from bertops.cli.failures import explain
+    from bertops.leash import stop_with_holder
     from bertops.versioning import leave_ending
 
+    stop_with_holder()
     try:
         report = stages.run(context.obj, name, item)
     except (Exception, KeyboardInterrupt) as error:

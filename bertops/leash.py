@@ -1,0 +1,37 @@
+"""A stage stops with the process that runs it, however that one ends.
+
+Who is killed cannot stop what he started: it would train on, alone, holding dvc's lock and the GPU.
+A worker of Prefect that is told to stop kills the process of a flow run a moment after telling it.
+"""
+
+import contextlib
+import fcntl
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+HELD_FILE = "BERTOPS_HELD_FILE"
+"""Environment variable: a file that the process which runs a stage has locked while it lives."""
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[dict[str, str]]:
+    """Lock a file in `folder`; what the environment of those who are to stop with us needs."""
+    place = folder / "held"
+    with place.open("w", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield {HELD_FILE: str(place)}
+
+
+def stop_with_holder() -> None:
+    """Send our process group Ctrl-C as soon as nobody holds the file; nothing without one."""
+    if place := os.environ.get(HELD_FILE):
+        threading.Thread(target=_wait, args=(Path(place),), daemon=True).start()
+
+
+def _wait(place: Path) -> None:
+    with contextlib.suppress(FileNotFoundError), place.open(encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)  # ours when the system has taken it from one who is gone
+        os.killpg(0, signal.SIGINT)
