@@ -25,9 +25,9 @@ SAME = {"wuu": "zh"}  # seen: plain Mandarin taken for Wu, whose written form is
 class Model:
     """Naive Bayes over byte n-grams that an automaton finds."""
 
-    next_state: NDArray[np.int64]
+    next_state: NDArray[np.int32]
     """At [row_of[state] + byte]."""
-    row_of: NDArray[np.int64]
+    row_of: NDArray[np.int32]
     feature: NDArray[np.int64]
     """Feature that ends in a state; negative: none."""
     weights: NDArray[np.float32]
@@ -88,9 +88,9 @@ def _features(
     """Every feature that the automaton meets, and the text it is in; texts walked side by side."""
     longest = int(length.max(initial=0))
     padded = b"".join(text.ljust(longest, b"\0") for text in texts)
-    letters = np.frombuffer(padded, np.uint8).reshape(len(texts), longest).T.astype(np.int64)
+    letters = np.frombuffer(padded, np.uint8).reshape(len(texts), longest).T.astype(np.int32)
     met = np.full((longest, len(texts)), -1, dtype=np.int64)
-    state = np.zeros(len(texts), dtype=np.int64)
+    state = np.zeros(len(texts), dtype=np.int32)
     for step in range(longest):
         state = model.next_state[model.row_of[state] + letters[step]]
         met[step] = model.feature[state]
@@ -116,8 +116,8 @@ def _model() -> Model:
 
     loaded = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
     return Model(
-        next_state=np.asarray(loaded.tk_nextmove, dtype=np.int64),
-        row_of=np.asarray(loaded.tk_row, dtype=np.int64) << 8,
+        next_state=np.asarray(loaded.tk_nextmove, dtype=np.int32),
+        row_of=np.asarray(loaded.tk_row, dtype=np.int32) << 8,
         feature=np.asarray(loaded.tk_output, dtype=np.int64),
         weights=np.asarray(loaded.nb_ptc, dtype=np.float32),
         prior=np.asarray(loaded.nb_pc, dtype=np.float32),

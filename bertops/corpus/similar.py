@@ -27,8 +27,8 @@ from bertops.corpus.tables import batches
 from bertops.corpus.words import content_words
 from bertops.parallel import Workers
 
-MOST_HASHES = 4_000_000
-"""Hashes of one band that a worker sorts at once, in a quarter of a GB."""
+MOST_HASHES = 2_000_000
+"""Hashes of one band that a worker sorts at once, in an eighth of a GB."""
 LEAST_HASHES = 500_000
 """Hashes in a task, where there are as many; fewer are not worth a worker's while."""
 TASK_PAIRS = 20_000
