@@ -73,7 +73,7 @@ VARIABLES = (
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY",
         "180",
         "Seconds between a run's signs of life, 30 at least; `bertops deploy` has a run crashed "
-        "that misses three.",
+        "that misses three and is silent for two minutes more.",
     ),
     Variable(
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE",

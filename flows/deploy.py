@@ -31,6 +31,9 @@ TAG = "bertops"
 DEFAULT_HEARTBEAT_S = 180
 MISSED_HEARTBEATS = 3
 """Signs of life in a row that a dead run misses; with fewer, runs that are alive are crashed."""
+OUTAGE_S = 120
+"""How long servers may be away besides: what a live run sends meanwhile, and until it has connected
+again, never arrives. Three signs of life, 30 s apart, were seen to be lost in one restart."""
 ZOMBIES = "bertops: crash runs whose worker is gone"
 
 
@@ -166,7 +169,7 @@ def _zombie_automation() -> Automation:
             for_each={"prefect.resource.id"},
             posture=Posture.Proactive,
             threshold=1,
-            within=timedelta(seconds=MISSED_HEARTBEATS * heartbeat_s),
+            within=timedelta(seconds=MISSED_HEARTBEATS * heartbeat_s + OUTAGE_S),
         ),
         actions=[ChangeFlowRunState(state=StateType.CRASHED, message="its worker is gone")],
     )

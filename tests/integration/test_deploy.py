@@ -57,7 +57,7 @@ def test_the_server_follows_the_file(project: Path):
     assert on_the_server() == (set(), None)
 
     assert run_deploy(project, 30) == replace(would, dry_run=False)
-    first = ({"monitor", "promotion"}, timedelta(seconds=90))
+    first = ({"monitor", "promotion"}, timedelta(seconds=3 * 30 + 120))
     assert on_the_server() == first
 
     again = run_deploy(project, 30)
@@ -71,4 +71,4 @@ def test_the_server_follows_the_file(project: Path):
     assert on_the_server() == first
 
     assert run_deploy(project, 60).removed == ("promotion",)
-    assert on_the_server() == ({"monitor"}, timedelta(seconds=180))
+    assert on_the_server() == ({"monitor"}, timedelta(seconds=3 * 60 + 120))
