@@ -9,7 +9,7 @@ import fcntl
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 HELD_FILE = "BERTOPS_HELD_FILE"
@@ -25,13 +25,20 @@ def held(folder: Path) -> Iterator[dict[str, str]]:
         yield {HELD_FILE: str(place)}
 
 
+def mark_told(leash: Mapping[str, str]) -> None:
+    """They have been told to stop; a second Ctrl-C would keep them from saving."""
+    if place := leash.get(HELD_FILE):
+        Path(place).write_text("told", encoding="utf-8")
+
+
 def stop_with_holder() -> None:
     """Send our process group Ctrl-C as soon as nobody holds the file; nothing without one."""
-    if place := os.environ.get(HELD_FILE):
+    if place := os.environ.pop(HELD_FILE, None):  # of this process alone, not of those it starts
         threading.Thread(target=_wait, args=(Path(place),), daemon=True).start()
 
 
 def _wait(place: Path) -> None:
     with contextlib.suppress(FileNotFoundError), place.open(encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_SH)  # ours when the system has taken it from one who is gone
-        os.killpg(0, signal.SIGINT)
+        if not file.read():
+            os.killpg(0, signal.SIGINT)

@@ -25,7 +25,7 @@ from ruamel.yaml import YAML
 from bertops import git
 from bertops.environment import PROJECT
 from bertops.errors import BertopsError, UsageError
-from bertops.leash import held
+from bertops.leash import held, mark_told
 from bertops.problems import read_yaml
 from bertops.rehash import drop_damaged
 from bertops.storage import hash_file, read_json, write_text
@@ -343,7 +343,7 @@ def _running(
     try:
         yield process
     except BaseException:
-        _stop_group(process)
+        _stop_group(process, extra)
         raise
 
 
@@ -362,13 +362,14 @@ def _environment(root: Path) -> dict[str, str]:
     return ours
 
 
-def _stop_group(process: "subprocess.Popen[str]") -> None:
+def _stop_group(process: "subprocess.Popen[str]", leash: Mapping[str, str]) -> None:
     """Ask the group to stop, as Ctrl-C would; after the grace period, kill it.
 
     The group is watched, not dvc alone: dvc may be gone while the stage still saves.
     """
     deadline = time.monotonic() + GRACE_S
     _signal_group(process.pid, signal.SIGINT)
+    mark_told(leash)
     while _signal_group(process.pid, 0):
         process.poll()  # reaps dvc, which would otherwise keep its group alive as a zombie
         if time.monotonic() > deadline:

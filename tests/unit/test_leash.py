@@ -22,15 +22,27 @@ try:
         time.sleep(0.1)
 except KeyboardInterrupt:
     place.write_text("stopped")
+    try:
+        time.sleep(2)
+        place.write_text("saved")
+    except KeyboardInterrupt:
+        place.write_text("told twice")
 """
 RUNNER = """
-import os, subprocess, sys, tempfile
+import os, signal, subprocess, sys, tempfile, time
 from pathlib import Path
-from bertops.leash import held
+from bertops.leash import held, mark_told
 
 with tempfile.TemporaryDirectory(dir=sys.argv[1]) as scratch, held(Path(scratch)) as leash:
-    stage = [sys.executable, "-c", sys.argv[2], f"{sys.argv[1]}/told"]
-    subprocess.run(stage, env={**os.environ, **leash}, start_new_session=True)
+    command = [sys.executable, "-c", sys.argv[2], f"{sys.argv[1]}/told"]
+    stage = subprocess.Popen(command, env={**os.environ, **leash}, start_new_session=True)
+    try:
+        stage.wait()
+    except KeyboardInterrupt:
+        os.killpg(stage.pid, signal.SIGINT)
+        mark_told(leash)
+        time.sleep(0.5)  # two signals at once would be one
+        os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
@@ -50,13 +62,15 @@ def goes_on(text: str) -> bool:
     return text.isdigit() and int(text) > 3
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_stage_stops_when_the_process_that_runs_it_is_killed(tmp_path: Path, number: int) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_stage_is_told_once_when_the_process_that_runs_it_is_killed(
+    tmp_path: Path, number: int
+) -> None:
     runner = subprocess.Popen([sys.executable, "-c", RUNNER, str(tmp_path), STAGE])
     wait_until(tmp_path, goes_on)
     runner.send_signal(number)
     runner.wait()
-    wait_until(tmp_path, "stopped".__eq__)
+    wait_until(tmp_path, "saved".__eq__)
 
 
 def test_a_stage_that_nobody_holds_goes_on(tmp_path: Path) -> None:
@@ -64,4 +78,4 @@ def test_a_stage_that_nobody_holds_goes_on(tmp_path: Path) -> None:
     wait_until(tmp_path, goes_on)
     stage.send_signal(signal.SIGINT)
     stage.wait()
-    assert told(tmp_path) == "stopped"
+    assert told(tmp_path) == "saved"
