@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bertops.corpus.words import WORD, content_words
@@ -18,6 +18,7 @@ def defined(texts: list[str]) -> list[list[str]]:
     return pl.Series(texts, dtype=pl.String).str.to_lowercase().str.extract_all(WORD).to_list()
 
 
+@settings(deadline=None)  # it is no test of speed
 @given(st.lists(st.text(st.one_of(LIKELY, st.characters(exclude_categories=["Cs"])))))
 def test_words_are_those_of_the_definition(texts: list[str]) -> None:
     words = content_words(pl.Series(texts, dtype=pl.String))
