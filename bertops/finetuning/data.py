@@ -89,7 +89,7 @@ def prepare_task(
     identity of a row is that of its raw text, before any cleaning, so that `by_hash` divides a
     task as it divides the corpus. Rows of one `TaskKind.group` stay in one split.
 
-    A row whose texts stand in a split of higher right (test and slices before validation before
+    A row whose texts stand in a split of higher right (test before slices before validation before
     train) is dropped. Without a validation split, a share of train becomes one.
 
     Raises:
@@ -223,11 +223,11 @@ def _key(example: Example) -> str:
 
 
 def _drop_duplicates(splits: Splits) -> list[Finding]:
-    """Take rows out of train and validation that a split of higher right has; tell how many."""
+    """Take rows out of every split but test that a split of higher right has; tell how many."""
     slices = [name for name in splits if name not in SPLITS]
-    seen = {_key(e) for name in ["test", *slices] for e in splits.get(name, [])}
+    seen = {_key(example) for example in splits.get("test", [])}
     findings = []
-    for name in ("validation", "train"):
+    for name in (*slices, "validation", "train"):
         kept: list[Example] = []
         gone: list[Example] = []
         for example in splits.get(name, []):

@@ -1,5 +1,6 @@
 import csv
 import gzip
+import json
 from collections import defaultdict
 
 import pytest
@@ -55,6 +56,17 @@ def test_train_rows_that_stand_in_test_are_dropped_and_told(task, project):
     assert (found.split, found.count) == ("train", 1)
     assert "train.jsonl row 36" in found.rows[0]
     assert len(read_split(project / "out", "train")) == 36
+
+
+def test_a_slice_has_no_row_of_test(task, project):
+    shared = json.loads((project / "test.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    write_jsonl(project / "other.jsonl", [shared, *(review(n) for n in range(100, 120))])
+    file = {"path": "other.jsonl", "split": "out_of_domain"}
+    data = [*task.model_dump()["data"], file]
+    report = prepare(TaskParams(**(task.model_dump() | {"data": data})), project)
+    (found,) = [f for f in report.dropped if f.problem == "duplicate across splits"]
+    assert (found.split, found.count) == ("out_of_domain", 1)
+    assert shared["text"] not in {r["text"] for r in read_split(project / "out", "out_of_domain")}
 
 
 def test_by_hash_divides_as_the_corpus_does(task, project):
