@@ -53,7 +53,7 @@ class Graph:
         return [
             other
             for other in self.stages
-            if any(_overlap(out, dep) for out in other.outs for dep in stage.deps)
+            if any(overlap(out, dep) for out in other.outs for dep in stage.deps)
         ]
 
 
@@ -93,7 +93,8 @@ def states(
     return list(found.values())
 
 
-def _overlap(one: str, other: str) -> bool:
+def overlap(one: str, other: str) -> bool:
+    """Whether one path is the other, or lies below it."""
     a, b = PurePosixPath(one), PurePosixPath(other)
     return a.is_relative_to(b) or b.is_relative_to(a)
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel
 
-from bertops.errors import UsageError
+from bertops import graph
+from bertops.errors import BertopsError, UsageError
 from bertops.parallel import Share
 from bertops.params import Params, load
 from bertops.paths import Paths
@@ -32,11 +33,16 @@ Report = Any
 written to reports/."""
 
 
+class InputsMissing(BertopsError):
+    """Earlier stages have not run."""
+
+
 def run(root: Path, name: str, item: str | None = None) -> Report:
     """Run one stage of the project in `root` and write its report.
 
     Raises:
         UsageError: no such stage, or the item is missing, unknown, or one too many.
+        InputsMissing: the stage failed, and what an earlier one writes is not there.
         ParamsError: params.yaml has problems.
     """
     known = [*STAGES, *ITEM_STAGES]
@@ -48,9 +54,39 @@ def run(root: Path, name: str, item: str | None = None) -> Report:
         wants = "wants a name after it" if name in ITEM_STAGES else "takes no name after it"
         raise UsageError(f"stage {name!r} {wants}; see bertops stages")
     params, paths = load(root / "params.yaml"), Paths(root)
-    if item is None:
-        return STAGES[name](params, paths)
-    return ITEM_STAGES[name](params, paths, item)
+    try:
+        if item is None:
+            return STAGES[name](params, paths)
+        return ITEM_STAGES[name](params, paths, item)
+    except BertopsError:
+        raise
+    except Exception as error:
+        # Not before: a task with `init_from` needs no encoder, though dvc.yaml names one.
+        missing = _missing_inputs(root, name, item)
+        if not missing:
+            raise
+        listed = "; ".join(f"{dep} (written by {label})" for dep, label in missing.items())
+        raise InputsMissing(
+            f"stage {name!r} reads what is not there: {listed}. "
+            "`dvc repro` runs all that is missing, `bertops stages` lists it. "
+            f"(It ended with {type(error).__name__}: {str(error).partition(chr(10))[0][:200]})"
+        ) from error
+
+
+def _missing_inputs(root: Path, name: str, item: str | None) -> dict[str, str]:
+    """What the stage reads of other stages and is not there: which stage writes it."""
+    if not (root / "dvc.yaml").exists():
+        return {}
+    found = graph.read(root)
+    stage = next((s for s in found.stages if (s.name, s.item) == (name, item)), None)
+    if stage is None:
+        return {}
+    return {
+        out: other.label
+        for other in found.upstream(stage)
+        for out in other.outs
+        if not (root / out).exists() and any(graph.overlap(out, dep) for dep in stage.deps)
+    }
 
 
 def _write(

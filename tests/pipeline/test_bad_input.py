@@ -46,6 +46,19 @@ def succeeds(project: Path, stage: str) -> str:
     return ran.stdout
 
 
+@pytest.mark.parametrize(
+    ("stage", "missing"),
+    [
+        ("validate_raw", "data/raw/toy (written by ingest toy)"),
+        ("clean", "data/raw/toy (written by ingest toy)"),
+        ("finetune sentiment", "models/encoder (written by pretrain)"),
+        ("evaluate", "models/encoder (written by pretrain)"),
+    ],
+)
+def test_a_stage_before_its_time_names_what_it_lacks(project: Path, stage: str, missing: str):
+    fails(project, stage, "reads what is not there", missing, "dvc repro")
+
+
 def test_a_missing_source(project: Path):
     change(project, "toy, path: texts/reviews.csv", "toy, path: texts/none.csv")
     fails(project, "ingest toy", "source 'toy'", "texts/none.csv", "params.yaml")
