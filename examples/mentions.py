@@ -16,6 +16,7 @@ from typing import Any
 from bertops.errors import BertopsError, UsageError
 from bertops.finetuning.formats import format_of, read_rows
 from bertops.finetuning.params import DataFile
+from bertops.storage import write_text
 
 
 def main() -> None:
@@ -28,7 +29,7 @@ def main() -> None:
         for path in found:
             target = path.with_name(path.name.split(".")[0] + ".jsonl")
             lines = [json.dumps(row, ensure_ascii=False) for row in mentions(path)]
-            target.write_text("\n".join(lines) + "\n", encoding="utf-8")
+            write_text(target, "\n".join(lines) + "\n")
             print(f"{target}: {len(lines):,} sentences")
     except BertopsError as error:
         sys.exit(f"error: {error}")
