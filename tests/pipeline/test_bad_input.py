@@ -59,6 +59,13 @@ def test_a_stage_before_its_time_names_what_it_lacks(project: Path, stage: str, 
     fails(project, stage, "reads what is not there", missing, "dvc repro")
 
 
+def test_a_task_that_starts_from_another_encoder_does_not_lack_ours(project: Path):
+    change(project, "- name: sentiment\n", "- name: sentiment\n    init_from: models/other\n")
+    ran = bertops(project, "stage", "finetune", "sentiment")
+    assert "data/tasks/sentiment (written by task_data sentiment)" in ran.stderr
+    assert "models/encoder" not in ran.stderr
+
+
 def test_a_missing_source(project: Path):
     change(project, "toy, path: texts/reviews.csv", "toy, path: texts/none.csv")
     fails(project, "ingest toy", "source 'toy'", "texts/none.csv", "params.yaml")
