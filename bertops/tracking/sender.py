@@ -37,6 +37,7 @@ class Sender(Generic[E]):
         self.lost = 0
         self._deliver, self._every_s, self._patience_s = deliver, every_s, patience_s
         self._waiting: deque[E] = deque()
+        self._in_flight = 0  # entries of a batch that may or may not have arrived yet
         self._capacity = capacity
         self._guard = threading.Lock()
         self._closing = threading.Event()
@@ -56,12 +57,13 @@ class Sender(Generic[E]):
         """Deliver what is left, within `patience_s`.
 
         Returns:
-            How many entries were lost; 0 is the normal case.
+            How many entries were lost, those of a delivery that has not ended among them; 0 is
+            the normal case.
         """
         self._closing.set()
         self._thread.join(self._patience_s)
         with self._guard:
-            lost = self.lost + len(self._waiting)
+            lost = self.lost + len(self._waiting) + self._in_flight
         if lost:
             log.warning("tracking: %d entries could not be delivered and are lost", lost)
         return lost
@@ -78,6 +80,7 @@ class Sender(Generic[E]):
         with self._guard:
             batch = list(self._waiting)
             self._waiting.clear()
+            self._in_flight = len(batch)
         if not batch:
             return True
         try:
@@ -85,12 +88,15 @@ class Sender(Generic[E]):
         except Exception as error:
             self._keep(batch, error)
             return False
+        with self._guard:
+            self._in_flight = 0
         self._away = False
         return True
 
     def _keep(self, batch: list[E], error: Exception) -> None:
         """Put a batch back in front, and say once that the receiver is away."""
         with self._guard:
+            self._in_flight = 0
             self._waiting.extendleft(reversed(batch))
             while len(self._waiting) > self._capacity:
                 self._waiting.popleft()

@@ -52,3 +52,13 @@ def test_when_the_receiver_stays_away_the_oldest_are_lost_and_counted(caplog):
     assert sender.close() == 8
     assert sender.lost == 3
     assert "8 entries could not be delivered" in caplog.text
+
+
+def test_what_is_still_being_delivered_when_the_patience_ends_counts_as_lost(caplog):
+    release = threading.Event()
+    sender = Sender(lambda batch: release.wait(5), every_s=0.01, patience_s=0.2)
+    for i in range(10):
+        sender.put(i)
+    assert sender.close() == 10
+    assert "10 entries could not be delivered" in caplog.text
+    release.set()
