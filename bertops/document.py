@@ -21,6 +21,18 @@ def document_id(text: str) -> str:
     return hashlib.blake2b(raw, digest_size=16).hexdigest()
 
 
+def has_half_characters(text: str) -> bool:
+    """Whether a surrogate without its other is in a text, which no UTF-8 file can hold.
+
+    JSON brings them: `"\\ud83d"` is an emoji that was cut in half.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """A text and where it came from."""

@@ -1,13 +1,14 @@
 """From the files of a task to checked splits in Parquet."""
 
 import hashlib
+import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bertops.document import SplitParams, document_id, split_of
+from bertops.document import SplitParams, document_id, has_half_characters, split_of
 from bertops.errors import GateRefused
 from bertops.extras import require
 from bertops.finetuning.formats import Row, read_rows
@@ -164,6 +165,7 @@ def _read_splits(
         for row in progress(read_rows(file, root), what=f"reading {file.path}", unit="row"):
             read += 1
             try:
+                _refuse_half_characters(row.values)
                 example = kind.read(row.values)
                 group = document_id(kind.group(row.values))
             except BadRow as bad:
@@ -175,6 +177,16 @@ def _read_splits(
             slices = {f"{SLICE}{name}": row.values.get(name) for name in task.columns.slices}
             splits[place].append({"document_id": identity} | example | origin | slices)
     return read, splits
+
+
+def _refuse_half_characters(values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        text = (
+            value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+        )
+        if has_half_characters(text):
+            detail = f"column {name!r} has half a character, a surrogate without its other"
+            raise BadRow("broken text", detail, fatal=False)
 
 
 def _complete_slices(splits: Splits, names: Sequence[str]) -> None:

@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from bertops.document import has_half_characters
 from bertops.errors import UsageError
 from bertops.inference.reader import Prediction
 from bertops.progress import progress
@@ -19,6 +20,8 @@ from bertops.storage import remove, write_whole
 
 CHUNK_ROWS = 1000
 MAX_CHARACTERS = 1_000_000  # of one text; a novel is no row, and would stop a batch for minutes
+HALVES = "backslashreplace"
+"""What is written of a character that was cut in half: the escape that JSON has for it."""
 Ask = Callable[[list[dict[str, str]]], list[Prediction]]
 Check = Callable[[dict[str, str]], str | None]
 """From an example to the reason why it cannot be asked, if there is one."""
@@ -75,7 +78,7 @@ def predict_file(
         write_whole(target) as good,
         write_whole(side) as bad,
         writer_class(good, list(columns.values())) as writer,
-        bad.open("w", encoding="utf-8") as problems,
+        bad.open("w", encoding="utf-8", errors=HALVES) as problems,
     ):
         for chunk in _chunks(progress(rows, what=f"asking {source.name}", unit="row")):
             fine, broken = _divide(chunk, columns, check)
@@ -128,6 +131,8 @@ def _problem(row: Row, columns: Mapping[str, str]) -> str | None:
             return f"{name!r} is no text but {type(text).__name__}"
         if not text.strip():
             return f"{name!r} is empty"
+        if has_half_characters(text):
+            return f"{name!r} has half a character, a surrogate without its other"
         if len(text) > MAX_CHARACTERS:
             return f"{name!r} has {len(text):,} characters, at most {MAX_CHARACTERS:,} are read"
     return None
@@ -143,7 +148,7 @@ def _read_jsonl(path: Path) -> Iterator[Row]:
     with _existing(path).open("rb") as lines:
         for number, line in enumerate(lines):
             try:
-                values = json.loads(line.decode("utf-8"))
+                values = json.loads(line.decode("utf-8-sig" if number == 0 else "utf-8"))
             except ValueError as error:
                 text = line[:200].decode("utf-8", errors="replace")
                 yield Row(number, {"line": text}, f"no JSON in UTF-8: {error}")
@@ -154,10 +159,11 @@ def _read_jsonl(path: Path) -> Iterator[Row]:
                 yield Row(number, {"line": str(values)[:200]}, "no JSON object")
 
 
-def _read_csv(path: Path, separator: str = ",") -> Iterator[Row]:
+def _read_csv(path: Path, separator: str = ",", quoted: bool = True) -> Iterator[Row]:
     csv.field_size_limit(2**31 - 1)
     with _existing(path).open(encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
-        reader = csv.DictReader(text, delimiter=separator)
+        more: Any = {} if quoted else {"quoting": csv.QUOTE_NONE}
+        reader = csv.DictReader(text, delimiter=separator, **more)
         for number, values in enumerate(reader):
             kept = {str(name): value for name, value in values.items()}
             if None in values or None in values.values():
@@ -170,7 +176,8 @@ def _read_csv(path: Path, separator: str = ",") -> Iterator[Row]:
 
 
 def _read_tsv(path: Path) -> Iterator[Row]:
-    return _read_csv(path, "\t")
+    """A quotation mark is one: as in the files that tasks are trained on."""
+    return _read_csv(path, "\t", quoted=False)
 
 
 def _read_parquet(path: Path) -> Iterator[Row]:
@@ -208,7 +215,7 @@ class _JsonlWriter:
     """Columns of the input, then those of the prediction."""
 
     def __init__(self, path: Path, texts: Sequence[str]) -> None:
-        self._file: IO[str] = path.open("w", encoding="utf-8")
+        self._file: IO[str] = path.open("w", encoding="utf-8", errors=HALVES)
 
     def __enter__(self) -> "_JsonlWriter":
         return self

@@ -128,6 +128,12 @@ def test_empty_texts_are_left_out_and_told(task, project):
     assert [(f.problem, f.count) for f in report.dropped] == [("empty text", 1)]
 
 
+def test_rows_with_half_a_character_are_left_out_and_told(task, project):
+    append(project / "train.jsonl", {"text": "cut \ud83d", "label": "1"})
+    report = prepare(task, project)
+    assert [(f.problem, f.count) for f in report.dropped] == [("broken text", 1)]
+
+
 def test_contradicting_labels_are_noticed(task, project):
     append(project / "train.jsonl", review(3) | {"label": "0"})
     report = prepare(task, project)

@@ -28,19 +28,22 @@ def test_good_rows_are_predicted_and_bad_ones_told_with_their_reason(tmp_path):
         b'{"review": "   "}',
         b'{"review": 5}',
         b'["review"]',
-        '{"review": "电影"}'.encode(),
+        b'{"review": "cut \\ud83d"}',
+        '{"review": "电影", "note": "\\ud83d"}'.encode(),
     ]
     (tmp_path / "in.jsonl").write_bytes(b"\n".join(rows) + b"\n")
     report = predict_file(shout, tmp_path / "in.jsonl", tmp_path / "out.jsonl", COLUMNS)
-    assert (report.read, report.predicted, report.bad) == (8, 2, 6)
+    assert (report.read, report.predicted, report.bad) == (9, 2, 7)
     assert lines(tmp_path / "out.jsonl") == [
         {"row": 0, "review": "good", "id": 7, "prediction": "GOOD", "probabilities": [1.0, 0.0]},
-        {"row": 7, "review": "电影", "prediction": "电影", "probabilities": [1.0, 0.0]},
+        {"row": 8, "review": "电影", "note": "\ud83d"}
+        | {"prediction": "电影", "probabilities": [1.0, 0.0]},
     ]
     problems = {row["row"]: row["problem"] for row in lines(tmp_path / "out.jsonl.bad.jsonl")}
-    assert list(problems) == [1, 2, 3, 4, 5, 6]
+    assert list(problems) == [1, 2, 3, 4, 5, 6, 7]
     assert problems[3] == "no column 'review'"
     assert problems[4] == "'review' is empty"
+    assert problems[7] == "'review' has half a character, a surrogate without its other"
 
 
 def test_without_bad_rows_there_is_no_side_file(tmp_path):
@@ -48,6 +51,19 @@ def test_without_bad_rows_there_is_no_side_file(tmp_path):
     report = predict_file(shout, tmp_path / "in.jsonl", tmp_path / "out.jsonl", COLUMNS)
     assert report.bad_rows is None
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", "out.jsonl"]
+
+
+def test_json_lines_may_begin_with_a_byte_order_mark(tmp_path):
+    (tmp_path / "in.jsonl").write_text('{"review": "good"}\n', encoding="utf-8-sig")
+    report = predict_file(shout, tmp_path / "in.jsonl", tmp_path / "out.jsonl", COLUMNS)
+    assert (report.read, report.predicted) == (1, 1)
+
+
+def test_tsv_knows_no_quotes(tmp_path):
+    texts = ["fine", '"Unbelievable, he said.', 'a "good" one', "bad", "so so", "the end"]
+    (tmp_path / "in.tsv").write_text("\n".join(["review", *texts, ""]))
+    predict_file(shout, tmp_path / "in.tsv", tmp_path / "out.jsonl", COLUMNS)
+    assert [row["review"] for row in lines(tmp_path / "out.jsonl")] == texts
 
 
 def test_tables_come_and_go_in_csv_and_parquet(tmp_path):
