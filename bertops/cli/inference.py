@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bertops.inference.load import Loaded
     from bertops.inference.reader import Example, Prediction
     from bertops.inference.stream import Ask, Check
+    from bertops.inference.tag import Entity
 
 app = typer.Typer()
 app.command()(tune)
@@ -134,7 +135,7 @@ def answer(
     json: JsonFlag = False,
 ) -> None:
     """Find the answer to a question in a passage."""
-    loaded = _load(context.obj, model)
+    loaded = _load(context.obj, model, kind="answering")
     if input is not None:
         columns = {"text": passage_column, "text_b": question_column}
         _ask_file(partial(_ask, loaded), input, output, columns, json)
@@ -158,13 +159,22 @@ def tag(
     from bertops.inference.readers import complete
     from bertops.inference.tag import entities
 
-    loaded = _load(context.obj, model)
+    loaded = _load(context.obj, model, kind="tagging")
+
+    def named_in(examples: Sequence["Example"]) -> list[list["Entity"]]:
+        ready = complete(loaded, examples)
+        return [entities(one, row) for one, row in zip(ready, _ask(loaded, ready), strict=True)]
+
+    def ask(examples: Sequence["Example"]) -> list["Prediction"]:
+        return [
+            {"prediction": [asdict(e) for e in named], "probabilities": [e.score for e in named]}
+            for named in named_in(examples)
+        ]
+
     if input is not None:
-        _ask_file(partial(_ask, loaded), input, output, {"text": text_column}, json)
+        _ask_file(ask, input, output, {"text": text_column}, json)
         return
-    ready = complete(loaded, _examples(texts))
-    found = _ask(loaded, ready)
-    tagged = [entities(example, row) for example, row in zip(ready, found, strict=True)]
+    tagged = named_in(_examples(texts))
     if json:
         rows = zip(texts or (), tagged, strict=True)
         print_json([{"text": t, "entities": [asdict(e) for e in named]} for t, named in rows])
@@ -187,7 +197,8 @@ def summarize(
     json: JsonFlag = False,
 ) -> None:
     """Pick the sentences that say most."""
-    _run(context.obj, model, texts, input, output, text_column, json)
+    loaded = _load(context.obj, model, kind="summarization")
+    _run(loaded, texts, input, output, text_column, json)
 
 
 @app.command()
@@ -201,7 +212,8 @@ def translate(
     json: JsonFlag = False,
 ) -> None:
     """Translate texts."""
-    _run(context.obj, model, texts, input, output, text_column, json)
+    loaded = _load(context.obj, model, kind="translation")
+    _run(loaded, texts, input, output, text_column, json)
 
 
 @app.command()
@@ -301,8 +313,7 @@ def export(
 
 
 def _run(
-    root: Path,
-    model: str,
+    loaded: "Loaded",
     texts: Sequence[str] | None,
     input: Path | None,
     output: Path | None,
@@ -310,7 +321,6 @@ def _run(
     json: bool,
 ) -> None:
     """A command whose predictions are texts."""
-    loaded = _load(root, model)
     if input is not None:
         _ask_file(partial(_ask, loaded), input, output, {"text": column}, json)
         return
@@ -318,11 +328,23 @@ def _run(
     _print(texts or (), found, json, lambda text, row: [row["prediction"]])
 
 
-def _load(root: Path, reference: str, *, masked_lm: bool = False) -> "Loaded":
-    """Open a model; registry addresses are asked of the registry of the project."""
+def _load(
+    root: Path, reference: str, *, masked_lm: bool = False, kind: str | None = None
+) -> "Loaded":
+    """Open a model; registry addresses are asked of the registry of the project.
+
+    Raises:
+        UsageError: there is none, or what it was trained for is not `kind`.
+    """
     from bertops.asking import load
 
-    return load(reference, root, masked_lm=masked_lm)
+    loaded = load(reference, root, masked_lm=masked_lm)
+    if kind is not None and loaded.task_card().kind != kind:
+        raise UsageError(
+            f"{reference} was trained for {loaded.task_card().kind}, "
+            f"and this command wants {kind}; bertops predict asks any model"
+        )
+    return loaded
 
 
 def _examples(

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from bertops.errors import UsageError
 from bertops.inference.forward import forward
 from bertops.inference.load import Loaded
 from bertops.inference.retrieve import vectors
@@ -50,7 +51,13 @@ def vectors_of(loaded: Loaded, texts: Sequence[str]) -> np.ndarray:
 
 def _body(loaded: Loaded) -> Any:
     """The encoder without a head."""
-    return loaded.model.base_model
+    body = getattr(loaded.model, "base_model", None)
+    if body is None:
+        raise UsageError(
+            f"{loaded.reference} is an export, which answers its task alone; "
+            "give the directory that it was made from"
+        )
+    return body
 
 
 def _inputs(loaded: Loaded, texts: Sequence[str]) -> list[dict[str, list[int]]]:

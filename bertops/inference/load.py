@@ -84,6 +84,8 @@ def load(
     check_files(directory)
     card = read_card(directory)
     model, tokenizer = _open(directory, _model_class(card, masked_lm))
+    if masked_lm and isinstance(model, OnnxModel):
+        raise UsageError(f"{reference} is an export, which fills no masks; give an encoder")
     _check_weights(str(reference), model)
     where = device or runtime.device()
     return Loaded(str(reference), directory, model.to(where).eval(), tokenizer, card)

@@ -40,12 +40,15 @@ def ask(loaded: "Loaded", examples: Sequence[Example]) -> list[Prediction]:
     """One prediction for each example, in their order; see the reader of the kind.
 
     Raises:
-        UsageError: the model has no task, or an example lacks what the task reads.
+        UsageError: the model has no task, or an example lacks what the task reads, or has a second
+            text that it does not.
     """
     card = loaded.task_card()
     reader = reader_of(loaded)
     needs = (*reader.needs, "text_b") if card.pair else reader.needs
     for number, example in enumerate(examples):
+        if "text_b" in example and "text_b" not in needs:
+            raise UsageError(f"example {number} has a second text, and {card.task!r} reads one")
         missing = [key for key in needs if not str(example.get(key) or "").strip()]
         if missing:
             raise UsageError(f"example {number} has no {missing[0]}, which {card.task!r} reads")

@@ -1,6 +1,6 @@
 """Tags for words: named entities."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,13 +33,28 @@ class TagReader(Reader):
 
     def complete(self, example: Example) -> Example:
         """Words with their offsets, cut as the tokenizer cuts: at spaces, punctuation, and around
-        every Chinese character."""
+        every Chinese character. Spaces that it counts to a word are left out."""
         if "words" in example:
             return example
-        splitter = self.tokenizer.backend_tokenizer.pre_tokenizer
-        pieces = splitter.pre_tokenize_str(example["text"])
-        words, offsets = [word for word, _ in pieces], [place for _, place in pieces]
-        return {**example, "words": words, "offsets": offsets}
+        text = example["text"]
+        spans = [_without_spaces(text, *span) for span in self._words(text)]
+        spans = [(start, end) for start, end in spans if start < end]
+        return {**example, "words": [text[start:end] for start, end in spans], "offsets": spans}
+
+    def _words(self, text: str) -> Iterable[tuple[int, int]]:
+        """Start and end of each word whose tokens the tokenizer makes of a whole text."""
+        encoded = self.tokenizer(
+            text,
+            add_special_tokens=False,
+            truncation=False,
+            return_offsets_mapping=True,
+            verbose=False,  # a text longer than the model is read in windows later
+        )
+        spans: dict[int, tuple[int, int]] = {}
+        for word, (start, end) in zip(encoded.word_ids(), encoded["offset_mapping"], strict=True):
+            first, last = spans.get(word, (start, end))
+            spans[word] = min(first, start), max(last, end)
+        return spans.values()
 
     def tokenize(self, examples: Sequence[Example]) -> list[Features]:
         """Token ids; `places` has the index of the word of each token, None for special ones."""
@@ -95,6 +110,11 @@ class TagReader(Reader):
                     windows_W[word] += 1
             sums_WC[windows_W == 0, 0] = 1e3
             yield probabilities(sums_WC / np.maximum(windows_W, 1)[:, None])
+
+
+def _without_spaces(text: str, start: int, end: int) -> tuple[int, int]:
+    word = text[start:end]
+    return start + len(word) - len(word.lstrip()), end - len(word) + len(word.rstrip())
 
 
 def first_tokens(words: Sequence[int | None]) -> Iterator[tuple[int, int]]:

@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from bertops.cli import inference as commands
 from bertops.cli.app import app
+from bertops.errors import UsageError
 from tests.unit.encoders import save_encoder
 
 ADA = {"words": ["Ada", "wrote"], "offsets": [(0, 3), (4, 9)]}
@@ -87,3 +88,39 @@ def test_nothing_to_ask_is_told(command, monkeypatch):
     monkeypatch.setattr("bertops.inference.faq.Faq", lambda *given: None)
     said = CliRunner().invoke(app, command)
     assert "give texts, or a file of them with --input" in str(said.exception)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(["tag", "a text"], ["summarize", "a text"], ["translate", "a text"]),
+        ["answer", "--question", "who", "--passage", "a text"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_command_of_one_kind_refuses_a_model_of_another(command, classifier):
+    said = CliRunner().invoke(app, [*command, "-m", str(classifier)])
+    assert isinstance(said.exception, UsageError)
+    assert "was trained for classification, and this command wants" in str(said.exception)
+
+
+def test_a_second_text_that_a_model_does_not_read_is_told(classifier):
+    said = CliRunner().invoke(app, ["predict", "-m", str(classifier), "good", "--second", "bad"])
+    assert str(said.exception) == "example 0 has a second text, and 'reviews' reads one"
+
+
+def test_a_file_is_tagged_with_the_places_of_what_was_found(tmp_path, monkeypatch):
+    found = {"prediction": ["B-PER", "O"], "probabilities": [0.9, 0.8]}
+    monkeypatch.setattr(commands, "_load", lambda *given, **more: None)
+    monkeypatch.setattr(commands, "_ask", lambda loaded, examples: [found] * len(examples))
+    monkeypatch.setattr(
+        "bertops.inference.readers.complete",
+        lambda loaded, examples: [example | ADA for example in examples],
+    )
+    source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text('{"text": "Ada wrote"}\n')
+    CliRunner().invoke(app, ["tag", "-m", "m", "-i", str(source), "-o", str(target)])
+    (row,) = lines(target)
+    assert row["prediction"] == [
+        {"label": "PER", "text": "Ada", "start": 0, "end": 3, "score": 0.9}
+    ]

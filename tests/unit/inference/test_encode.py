@@ -3,13 +3,18 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
+from tokenizers.processors import BertProcessing
+from transformers import PreTrainedTokenizerFast
 
 from bertops.inference.answer import AnswerReader
 from bertops.inference.card import TaskCard
 from bertops.inference.encode import encode
 from bertops.inference.forward import batches_by_length
 from bertops.inference.tag import TagReader
-from tests.unit.encoders import make_tokenizer
+from tests.unit.encoders import SPECIAL, make_tokenizer
 
 LETTERS = "a b c d e f g h i j k l"
 
@@ -108,3 +113,36 @@ def test_windows_that_overlap_do_not_make_a_word_surer():
 
     (found,) = reader.predict(Sure(), encoded)
     assert found["probabilities"] == pytest.approx([1 / (1 + math.exp(-1))] * len(letters))
+
+
+def byte_level():
+    """A tokenizer of bytes, as RoBERTa and the published ModernBERT have: a space opens a word."""
+    pieces = [*SPECIAL, *ByteLevel.alphabet()]
+    tokenizer = Tokenizer(BPE({piece: i for i, piece in enumerate(pieces)}, [], unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=True)
+    tokenizer.post_processor = BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]")
+
+
+CUT = {
+    "他在北京工作。": list("他在北京工作。"),
+    "Ada Lovelace's café,  1843": ["Ada", "Lovelace", "'", "s", "café", ",", "1843"],
+}
+
+
+@pytest.mark.parametrize("text", CUT)
+def test_words_of_a_text_are_cut_as_the_tokenizer_cuts(text):
+    reader = TagReader(make_tokenizer(), card("windows", 8), "fp32")
+    found = reader.complete({"text": text})
+    assert found["words"] == CUT[text] == [text[start:end] for start, end in found["offsets"]]
+
+
+def test_a_tokenizer_of_bytes_reads_a_text_as_it_reads_its_words():
+    tokenizer, text = byte_level(), "Ada Lovelace, in 北京 "
+    reader = TagReader(tokenizer, card("windows", 64), "fp32")
+    found = reader.complete({"text": text})
+    assert found["words"] == [text[start:end] for start, end in found["offsets"]]
+    assert found["words"][:2] == ["Ada", "Lovelace"]
+    cut = reader.tokenize([{"words": ["Ada", "Lovelace"]}])[0].input_ids
+    assert cut == reader.tokenize([reader.complete({"text": "Ada Lovelace"})])[0].input_ids
+    assert cut == tokenizer("Ada Lovelace")["input_ids"]

@@ -2,8 +2,10 @@ from pathlib import Path
 
 import pytest
 
+from bertops.errors import UsageError
 from bertops.inference import export
 from bertops.inference.card import TaskCard
+from bertops.inference.embed import vectors_of
 from bertops.inference.export import ExportDisagrees, Parity, export_onnx
 from bertops.inference.load import Loaded, load
 from bertops.storage import read_json
@@ -70,3 +72,11 @@ def test_numbers_agree_by_their_own_measure(unit):
     examples = [{"label": value} for value in gold]
     assert export._parity(loaded, examples, gold, near).agreement == 1
     assert export._parity(loaded, examples, gold, far).agreement == 0
+
+
+def test_an_export_gives_neither_vectors_nor_words_for_a_mask(classifier, rows, tmp_path):
+    export_onnx(load(classifier, device="cpu"), tmp_path / "exported", rows)
+    with pytest.raises(UsageError, match="the directory that it was made from"):
+        vectors_of(load(tmp_path / "exported"), TEXTS)
+    with pytest.raises(UsageError, match="fills no masks"):
+        load(tmp_path / "exported", masked_lm=True)
