@@ -81,8 +81,10 @@ def _show(report: Any, as_json: bool) -> None:
 
 
 def _exit_code(report: Any) -> int:
-    refused = [one for one in getattr(report, "releases", ()) if one.refused]
-    return 3 if refused else 0
+    """3 when a gate has said no: to a model, or to the data that a retrain brought."""
+    made = getattr(report, "pipeline", None) or report
+    refused = any(one.refused for one in getattr(made, "releases", ()))
+    return 3 if refused or getattr(report, "outcome", "") == "data refused" else 0
 
 
 if __name__ == "__main__":

@@ -57,6 +57,14 @@ def test_every_section_of_the_parameters_changes_some_stage(declared, repository
     assert set(load(repository / "params.yaml").model_dump()) - used == {"registry"}
 
 
+@pytest.mark.parametrize(
+    ("gatherer", "items"), [("validate_raw", "corpus.sources"), ("evaluate", "tasks")]
+)
+def test_what_reports_on_all_items_runs_again_when_one_is_gone(declared, gatherer, items):
+    """dvc leaves the files of an item that left the matrix, so its folders look as before."""
+    assert items in declared[gatherer]["params"]
+
+
 def test_outputs_lie_where_paths_says(declared):
     paths = Paths(Path())
     source, task = "${item.source.name}", "${item.task.name}"

@@ -21,10 +21,12 @@ from bertops.release import open_registry
 from bertops.storage import hash_tree
 from examples.promotion import add_noise
 from flows import promotion as promotion_flow
-from flows.__main__ import _parse
+from flows.__main__ import _exit_code, _parse
 from flows.monitor import monitor
 from flows.notify import notify
+from flows.pipeline import PipelineReport
 from flows.promotion import NotApproved, promotion
+from flows.retrain import RetrainReport
 from tests.integration.mlflow_models import fresh_store
 from tests.integration.tiny_project import TASK, predictions, texts, tiny_project, write
 
@@ -227,3 +229,13 @@ def test_parameters_of_a_flow_are_json_where_they_are_json():
     }  # fmt: skip
     with pytest.raises(UsageError, match="'version' is no parameter; write key=value"):
         _parse(["version"])
+
+
+def test_a_gates_no_ends_every_flow_with_its_exit_code():
+    refused = PipelineReport((), (SimpleNamespace(refused=True),))
+    fine = PipelineReport((), (SimpleNamespace(refused=False),))
+    assert [_exit_code(report) for report in (refused, fine)] == [3, 0]
+    assert _exit_code(RetrainReport("trained", "new data", refused)) == 3
+    assert _exit_code(RetrainReport("trained", "new data", fine)) == 0
+    assert _exit_code(RetrainReport("data refused", "too few rows")) == 3
+    assert _exit_code(RetrainReport("nothing new", "as before")) == 0
