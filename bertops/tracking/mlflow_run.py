@@ -79,7 +79,7 @@ class Run:
 
 
 def reopen(client: Any, run_id: str) -> Run | None:
-    """A run as it was left, running again; None when the store does not know it."""
+    """A run as it was left, running again; None when it is unknown or was deleted."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -88,6 +88,8 @@ def reopen(client: Any, run_id: str) -> Run | None:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return None
         raise
+    if found.info.lifecycle_stage != "active":  # still found, but nothing more is taken for it
+        return None
     client.update_run(run_id, status="RUNNING")
     names = [name for name in found.data.metrics if not name.startswith("system/")]
     histories = (client.get_metric_history(run_id, name) for name in names)

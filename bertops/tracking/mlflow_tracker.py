@@ -32,7 +32,8 @@ class MLflowTracker:
     """Records one run in MLflow without ever holding up or stopping the training.
 
     Everything is queued and sent by a thread. The run's id is kept in `run_file`, beside the
-    checkpoints: a process that starts again after a kill carries on in the same run.
+    checkpoints: a process that starts again after a kill carries on in the same run, or in a new
+    one where that was deleted.
 
     Use it as a context manager; leaving the block ends the run as finished, failed or killed.
 
@@ -148,15 +149,16 @@ class MLflowTracker:
                 from mlflow import MlflowClient
 
                 client = MlflowClient(self._store.address)
+                # First, since an experiment that is restored brings its runs back.
+                experiment = experiment_id(self._store, self._experiment)
                 resumed = self._resume(client)
-                self._run = resumed or Run(client, self._begin(client))
+                self._run = resumed or Run(client, self._begin(client, experiment))
                 if self._system_metrics:
                     self._monitor = _start_monitor(self._store, self._run.id, resumed is not None)
             return self._run
 
-    def _begin(self, client: Any) -> str:
+    def _begin(self, client: Any, experiment: str) -> str:
         tags = {} if self._parent is None else {PARENT_TAG: self._parent._open().id}
-        experiment = experiment_id(self._store, self._experiment)
         run = client.create_run(experiment, run_name=self._name, tags=tags)
         write_json(self._run_file, {"address": self._store.address, "run_id": run.info.run_id})
         return run.info.run_id

@@ -2,14 +2,18 @@
 
 import contextlib
 import fcntl
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from bertops.errors import BertopsError
 from bertops.storage import write_text
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,10 @@ def _make_tables(file: Path, address: str) -> None:
 
 
 def experiment_id(store: Store, name: str) -> str:
-    """Id of the experiment `name`, made when missing; safe when several processes ask at once."""
+    """Id of the experiment `name`; safe when several processes ask at once.
+
+    It is made when missing. One that was deleted holds on to its name, so it is restored.
+    """
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
@@ -99,7 +106,21 @@ def experiment_id(store: Store, name: str) -> str:
                 raise
             found = client.get_experiment_by_name(name)
             assert found is not None
+    if found.lifecycle_stage != "active":
+        _restore(client, found)
     return found.experiment_id
+
+
+def _restore(client: Any, experiment: Any) -> None:
+    """Take back that an experiment was deleted, unless another process just did."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.restore_experiment(experiment.experiment_id)
+    except MlflowException:
+        if client.get_experiment(experiment.experiment_id).lifecycle_stage != "active":
+            raise
+    log.warning("tracking: the deleted experiment %s is restored", experiment.name)
 
 
 def did_not_answer(error: object) -> bool:

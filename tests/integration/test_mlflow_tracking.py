@@ -15,6 +15,8 @@ from bertops.tracking.mlflow_tracker import MLflowTracker
 from bertops.tracking.store import Store, open_store
 from tests.integration.mlflow_models import fresh_store
 
+QUICK = {"system_metrics": False, "every_s": 0.05}
+
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
@@ -130,6 +132,43 @@ def test_a_failed_block_ends_the_run_as_failed_and_keeps_its_id(store, tmp_path)
         train()
     assert only_run(store)[1].info.status == "FAILED"
     assert (tmp_path / "run.json").exists()
+
+
+def interrupted_run(store, tmp_path, experiment):
+    """A client, and the id of a run that was killed after its first step."""
+    from mlflow import MlflowClient
+
+    t = MLflowTracker(store, experiment, "x", tmp_path / "run.json", **QUICK)
+    t.log_metrics({"loss": 2.0}, 1)
+    t.close("KILLED")
+    return MlflowClient(store.address), only_run(store, experiment)[1].info.run_id
+
+
+def test_after_an_interrupted_run_was_deleted_a_new_one_begins(store, tmp_path):
+    client, first = interrupted_run(store, tmp_path, "deleted")
+    client.delete_run(first)
+    with MLflowTracker(store, "deleted", "x", tmp_path / "run.json", **QUICK) as t:
+        t.log_metrics({"loss": 1.0}, 2)
+    experiment = client.get_experiment_by_name("deleted")
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.info.run_id != first
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics == {"loss": 1.0}
+    assert not (tmp_path / "run.json").exists()
+
+
+def test_a_deleted_experiment_is_restored_and_its_interrupted_run_goes_on(store, tmp_path):
+    client, first = interrupted_run(store, tmp_path, "restored")
+    client.delete_experiment(client.get_experiment_by_name("restored").experiment_id)
+    with MLflowTracker(store, "restored", "x", tmp_path / "run.json", **QUICK) as t:
+        t.log_metrics({"loss": 1.0}, 2)
+    experiment = client.get_experiment_by_name("restored")
+    assert experiment.lifecycle_stage == "active"
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.info.run_id == first
+    assert run.info.status == "FINISHED"
+    assert [m.step for m in client.get_metric_history(first, "loss")] == [1, 2]
+    assert not (tmp_path / "run.json").exists()
 
 
 def test_an_unreachable_store_neither_stops_nor_delays_the_training(tmp_path, monkeypatch):
