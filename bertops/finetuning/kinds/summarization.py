@@ -9,6 +9,7 @@ from bertops.finetuning.kinds.base import (
     Baseline,
     Feature,
     TaskKind,
+    read_column,
 )
 from bertops.inference.reader import Encoded, Example, Prediction
 from bertops.inference.summarize import summary
@@ -23,9 +24,8 @@ class Summarization(TaskKind):
     def read(self, values: Mapping[str, Any]) -> Example:
         """`sentences`, `kept`, `text` (the sentences joined) and `label`, the kept ones joined."""
         columns = self.task.columns
-        if columns.sentences not in values or columns.kept not in values:
-            raise BadRow("missing column", f"{columns.sentences!r} or {columns.kept!r}")
-        sentences, kept = list(values[columns.sentences]), [int(x) for x in values[columns.kept]]
+        sentences = [str(sentence) for sentence in _list(values, columns.sentences)]
+        kept = [_kept(value) for value in _list(values, columns.kept)]
         if len(sentences) != len(kept):
             raise BadRow("unequal lists", f"{len(sentences)} and {len(kept)}", fatal=False)
         if not any(kept):
@@ -53,6 +53,19 @@ class Summarization(TaskKind):
     ) -> Mapping[str, Baseline]:
         """The first sentences: three of them, and as many as the model may keep."""
         return {"lead3": Lead(3), "lead": Lead(self.task.summary_share)}
+
+
+def _list(values: Mapping[str, Any], column: str) -> list[Any]:
+    value = read_column(values, column)
+    if not isinstance(value, list):
+        raise BadRow("no list", f"{str(value)[:60]!r} in column {column!r}")
+    return value
+
+
+def _kept(value: Any) -> int:
+    if value not in (0, 1, "0", "1"):
+        raise BadRow("unknown label", f"{value!r} is not 0 or 1")
+    return int(value)
 
 
 class Lead:

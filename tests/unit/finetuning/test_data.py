@@ -298,6 +298,20 @@ def test_answers_of_any_other_shape_are_told(project, answers):
         prepare(declare(project, rows, kind="answering", columns=ASKED), project)
 
 
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ({"sentences": None, "labels": [1]}, "'None' in column 'sentences'"),
+        ({"sentences": ["One."], "labels": "1"}, "'1' in column 'labels'"),
+        ({"sentences": ["One."], "labels": ["yes"]}, "'yes' is not 0 or 1"),
+        ({"sentences": ["One."]}, "'labels' is not among sentences"),
+    ],
+)
+def test_sentences_and_marks_of_any_other_shape_are_told(project, row, told):
+    with pytest.raises(TaskDataInvalid, match=told):
+        prepare(declare(project, [row] * 9, kind="summarization", columns={}), project)
+
+
 NUMBERED = {"0": "O", "1": "B-LOC", "2": "B-PER"}
 
 
