@@ -10,7 +10,13 @@ from bertops.model.build import padded_vocab_size
 from bertops.tokenizer.load import Vocab
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PretrainedConfig, PreTrainedModel
+
+DROPOUTS = {
+    "bert": ("hidden_dropout_prob", "attention_probs_dropout_prob"),
+    "modernbert": ("attention_dropout", "embedding_dropout", "mlp_dropout"),
+}
+"""Where each architecture drops while it is pretrained, as `build_config` sets it."""
 
 
 class InitialModelUnfit(UsageError):
@@ -22,7 +28,13 @@ class InitialModelUnfit(UsageError):
 
 
 def load_initial(
-    origin: str | Path, vocab: Vocab, row_length: int, next_sentence: bool
+    origin: str | Path,
+    vocab: Vocab,
+    row_length: int,
+    next_sentence: bool,
+    *,
+    architecture: str,
+    dropout: float,
 ) -> PreTrainedModel:
     """A stock masked-LM model with the weights of `origin`, fp32, in training mode.
 
@@ -30,25 +42,47 @@ def load_initial(
 
     Args:
         vocab: of the tokenizer that the token store was written with.
+        architecture: what it must be, bert or modernbert.
+        dropout: share dropped while training, in place of its own.
 
     Raises:
         InitialModelUnfit: it cannot be read, is of another architecture, has fewer positions than
             a row, or another tokenizer: its embeddings would stand for other tokens.
     """
     import torch
-    from transformers import AutoModelForMaskedLM, AutoModelForPreTraining
+    from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForPreTraining
 
     _refuse_other_tokenizer(origin, vocab)
     auto = AutoModelForPreTraining if next_sentence else AutoModelForMaskedLM
     try:
+        config = AutoConfig.from_pretrained(origin, trust_remote_code=False)
+        _refuse_unfit(origin, config, vocab, row_length, architecture)
+        for name in DROPOUTS[architecture]:
+            setattr(config, name, dropout)
         model = auto.from_pretrained(
-            origin, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
+            origin,
+            config=config,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype=torch.float32,
         )
     except (OSError, ValueError) as error:
         raise InitialModelUnfit(origin, f"cannot be loaded ({error})") from error
-    config = model.config
-    if config.model_type not in ("bert", "modernbert"):
-        raise InitialModelUnfit(origin, f"is a {config.model_type}; expected bert or modernbert")
+    if config.vocab_size % 64:
+        model.resize_token_embeddings(padded_vocab_size(config.vocab_size))
+    return model.train()
+
+
+def _refuse_unfit(
+    origin: str | Path, config: PretrainedConfig, vocab: Vocab, row_length: int, architecture: str
+) -> None:
+    kind = config.model_type
+    if kind not in DROPOUTS:
+        raise InitialModelUnfit(origin, f"is a {kind}; expected bert or modernbert")
+    if kind != architecture:
+        raise InitialModelUnfit(
+            origin, f"is a {kind}; set model.architecture to {kind}, it is {architecture}"
+        )
     if config.max_position_embeddings < row_length:
         raise InitialModelUnfit(
             origin,
@@ -59,9 +93,6 @@ def load_initial(
         raise InitialModelUnfit(
             origin, f"has {config.vocab_size} embeddings for a vocabulary of {vocab.size}"
         )
-    if config.vocab_size % 64:
-        model.resize_token_embeddings(padded_vocab_size(config.vocab_size))
-    return model.train()
 
 
 def _refuse_other_tokenizer(origin: str | Path, vocab: Vocab) -> None:

@@ -30,6 +30,9 @@ PRESETS: dict[str, Shape] = {
     "large": Shape(24, 1024, 16, 4096),
 }
 
+ASKED_OF_ANY = ("architecture", "init_from", "dropout")
+"""What is asked for beside `init_from`, too; the rest that model brings with it."""
+
 
 class ModelParams(Section):
     """Architecture and sizes. The vocabulary is the tokenizer's, padded to a multiple of 64."""
@@ -41,8 +44,9 @@ class ModelParams(Section):
     init_from: str | None = Field(
         None,
         description="Carry on from this model instead of fresh weights: a directory, a hub name, "
-        "package:NAME/FOLDER, or models:/name/version. Sizes then come from it. DVC does not see "
-        "an alias move, so name a version where that matters.",
+        "package:NAME/FOLDER, or models:/name/version. `architecture` must be its own, `dropout` "
+        "counts, and all else here comes from it. DVC does not see an alias move, so name a "
+        "version where that matters.",
     )
     preset: Preset | None = Field(None, description="Sizes by name; explicit sizes win over it.")
     layers: int | None = Field(None, ge=1, description="Encoder layers.")
@@ -83,10 +87,12 @@ class ModelParams(Section):
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:
         shape = self.shape
-        given = [name for name in ("preset", *vars(shape)) if getattr(self, name) is not None]
         if self.init_from is not None:
+            fields = type(self).model_fields.items()
+            other = [name for name, field in fields if getattr(self, name) != field.default]
+            given = [name for name in other if name not in ASKED_OF_ANY]
             if given:
-                raise ValueError(f"sizes come from init_from; leave out {', '.join(given)}")
+                raise ValueError(f"init_from brings its own; leave out {', '.join(given)}")
             return self
         missing = [name for name, value in vars(shape).items() if not value]
         if missing:

@@ -158,7 +158,7 @@ class PretrainParams(Section):
     @model_validator(mode="after")
     def _rows_fit(self) -> Self:
         length, positions = self.pretraining.packing.row_length, self.model.max_positions
-        if length > positions:
+        if length > positions and self.model.init_from is None:  # which has positions of its own
             raise ValueError(
                 f"pretraining.packing.row_length ({length}) is more than "
                 f"model.max_positions ({positions})"

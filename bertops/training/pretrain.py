@@ -213,7 +213,14 @@ def prepare(
     if origin is None:
         model = build_model(params.model, source.vocab, training.seed, next_sentence=pairs)
     else:
-        model = load_initial(origin, source.vocab, source.rows.row_length, next_sentence=pairs)
+        model = load_initial(
+            origin,
+            source.vocab,
+            source.rows.row_length,
+            next_sentence=pairs,
+            architecture=params.model.architecture,
+            dropout=params.model.dropout,
+        )
     model.to(device)  # type: ignore[arg-type]
     optimizer = build_optimizer(model, training.optimizer)
     checkpoints = Checkpoints(folder, training.keep_checkpoints)

@@ -71,6 +71,16 @@ def test_rows_longer_than_the_model_takes_are_refused_before_anything_runs(value
     assert "row_length (128) is more than model.max_positions (64)" in refused(values)
 
 
+def test_init_from_in_the_parameters_of_the_project_is_told_the_lines_to_take_out(values):
+    values["model"]["init_from"] = "somewhere"
+    lines = ("layers", "hidden", "heads", "intermediate", "local_attention", "attention_pattern")
+    told = " ".join(refused(values).split())
+    assert f"init_from brings its own; leave out {', '.join(lines)}" in told
+    for line in lines:
+        del values["model"][line]
+    assert validate(values, Path("params.yaml")).model.architecture == "modernbert"
+
+
 def test_a_dotted_place_gives_its_values(values):
     params = validate(values, Path("params.yaml"))
     assert section_of(params, "split.test") == 0.2
