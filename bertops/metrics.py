@@ -45,7 +45,12 @@ def accuracy(gold: Sequence[Any], predicted: Sequence[Any], labels: Sequence[str
 
 
 def _averaged(function: str, average: str) -> Metric:
-    """A scikit-learn precision, recall or F1. `binary`: of the last label that is declared."""
+    """A scikit-learn precision, recall or F1.
+
+    `binary`: of the last label that is declared. `macro`: the mean over the classes that are gold
+    or predicted anywhere; of label sets over all that are declared. As scikit-learn has both, and
+    the evaluation too.
+    """
 
     def metric(gold: Sequence[Any], predicted: Sequence[Any], labels: Sequence[str]) -> float:
         import sklearn.metrics
@@ -55,8 +60,6 @@ def _averaged(function: str, average: str) -> Metric:
             options["pos_label"] = labels[-1]
         elif _holds_sets(gold):
             gold, predicted = _indicators(gold, labels), _indicators(predicted, labels)
-        else:
-            options["labels"] = list(labels)
         return float(getattr(sklearn.metrics, function)(gold, predicted, **options))
 
     return metric

@@ -48,6 +48,8 @@ class Answers:
     """Shape [n, classes], rows sum to 1; [n, 0] where the task has no classes."""
     columns: dict[str, NDArray] = field(default_factory=dict)
     """What else is known of each document, such as its length: what slices are cut by."""
+    labels: tuple[str, ...] = ()
+    """Names that the task declares, in their order."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -73,6 +75,7 @@ class Answers:
             self.predicted[chosen],
             self.probabilities[chosen],
             {name: values[chosen] for name, values in self.columns.items()},
+            self.labels,
         )
 
 
@@ -152,6 +155,7 @@ class PredictionTable:
             as_values(rows["prediction"]),
             probabilities,
             {name: as_values(rows[name]) for name in rows.columns if name not in NEEDED},
+            self.labels,
         )
 
     def of_all_seeds(self, model: str, split: str) -> list[Answers]:

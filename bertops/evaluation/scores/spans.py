@@ -9,8 +9,8 @@ from bertops.evaluation.scores.base import Floats, Score, f1_of, mean, with_coun
 
 
 def _set_rows(answers: Answers) -> Floats:
-    """[n, 3 * K]: hits, predicted, gold of each label."""
-    labels = sorted({x for side in (answers.gold, answers.predicted) for row in side for x in row})
+    """[n, 3 * K]: hits, predicted, gold of each label that is declared: K for every model."""
+    labels = answers.labels
     gold, predicted = (
         np.array([[label in row for label in labels] for row in side], dtype=float)
         for side in (answers.gold, answers.predicted)
@@ -19,6 +19,7 @@ def _set_rows(answers: Answers) -> Floats:
 
 
 def _macro(sums: Floats) -> Floats:
+    """Mean of F1 over all labels, as scikit-learn has it for label sets."""
     hits, predicted, gold = np.split(sums, 3, axis=-1)
     return f1_of(hits, predicted, gold).mean(axis=-1)
 

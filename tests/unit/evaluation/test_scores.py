@@ -1,5 +1,6 @@
 """Every score equals the one of scikit-learn, on the whole and on resampled documents."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,16 @@ def test_scores_equal_those_of_scikit_learn(guess: Guess, classes: int) -> None:
     for name, value in expected(answers).items():
         score = score_named(name, scores_for("classification", answers))
         assert score.of(answers) == pytest.approx(value, abs=1e-12), name
+
+
+def test_a_class_that_a_split_lacks_costs_nothing_in_either_place(guess: Guess) -> None:
+    answers, names = guess("a", 1.0, classes=2), ("x", "y", "absent")
+    three = dataclasses.replace(
+        answers, probabilities=np.pad(answers.probabilities, [(0, 0), (0, 1)])
+    )
+    gold = [names[i] for i in answers.gold]
+    score = score_named("f1_macro", scores_for("classification", three))
+    assert score.of(three) == metrics.score("f1_macro", gold, gold, names) == 1
 
 
 def test_f1_is_that_of_the_last_of_two_classes(guess: Guess) -> None:
@@ -100,11 +111,11 @@ def test_same_seed_same_rounds() -> None:
     assert (resampled_sums(rows, 50, seed=4) != resampled_sums(rows, 50, seed=5)).any()
 
 
-def said(gold: list[Any], predicted: list[Any]) -> Answers:
+def said(gold: list[Any], predicted: list[Any], labels: tuple[str, ...] = ()) -> Answers:
     """Answers of a task without classes."""
     sides = [as_values(pl.Series(values)) for values in (gold, predicted)]
     ids = np.array([str(i) for i in range(len(gold))])
-    return Answers("a", 0, "test", ids, *sides, np.empty((len(gold), 0)))
+    return Answers("a", 0, "test", ids, *sides, np.empty((len(gold), 0)), labels=labels)
 
 
 TAGGED = [["B-PER", "I-PER", "O", "B-LOC"], ["O", "I-LOC"], ["B-PER", "B-PER", "O"]]
@@ -123,12 +134,13 @@ WRITTEN = ["a dog runs on green grass", "two men are cooking in the kitchen", "i
         ("translation", SPOKEN, WRITTEN, ()),
         ("embedding", ["a", "b", "c"], [["a", "b"], ["a", "b"], ["a"]], ()),
         ("classification", [["x"], ["x", "y"], []], [["x"], ["y"], ["y"]], ("x", "y")),
+        ("classification", [["x"], ["x", "y"], []], [["x"], ["y"], ["y"]], ("x", "y", "absent")),
     ],
 )
 def test_scores_of_every_kind_equal_the_metrics(
     kind: str, gold: list[Any], predicted: list[Any], labels: tuple[str, ...]
 ) -> None:
-    answers = said(gold, predicted)
+    answers = said(gold, predicted, labels)
     for score in scores_for(kind, answers):
         value = metrics.score(score.name, gold, predicted, labels)
         assert score.of(answers) == pytest.approx(value), score.name

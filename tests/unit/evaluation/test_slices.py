@@ -3,13 +3,16 @@
 import dataclasses
 
 import numpy as np
+import polars as pl
 import pytest
 
-from bertops.evaluation.answers import Answers
+from bertops.evaluation.answers import Answers, as_values
 from bertops.evaluation.calibration import calibrate, fit_temperature, reliability, soften
+from bertops.evaluation.compare import compare
 from bertops.evaluation.params import CompareParams, SliceParams
 from bertops.evaluation.scores.classification import ACCURACY, ECE, LOG_LOSS
 from bertops.evaluation.scores.numbers import NEGATIVE_MSE
+from bertops.evaluation.scores.table import score_named, scores_for
 from bertops.evaluation.slices import compare_slices, cut, slice_gaps
 from tests.unit.evaluation.conftest import Guess
 
@@ -84,6 +87,29 @@ def test_slices_of_a_task_without_classes_are_judged_by_its_score(params: Compar
     assert b.score == "negative_mse"
     assert b.low < b.measured < b.high
     assert b.other > b.high
+
+
+def test_label_sets_are_compared_though_models_name_different_labels(params: CompareParams) -> None:
+    names = ("x", "y", "z")
+    gold = [[names[i % 2]] for i in range(400)]
+    source = np.where(np.arange(400) % 4 < 2, "a", "b")
+    said = {
+        "champion": gold,
+        "candidate": [["z"] if i % 5 == 0 else row for i, row in enumerate(gold)],
+    }
+    candidate, champion = (
+        Answers(
+            model, 0, "test", np.arange(400).astype(str), as_values(pl.Series(gold)),
+            as_values(pl.Series(said[model])), np.empty((400, 0)), {"slice.source": source}, names,
+        )
+        for model in ("candidate", "champion")
+    )  # fmt: skip
+    f1_macro = score_named("f1_macro", scores_for("classification", champion))
+    whole = compare([candidate], [champion], f1_macro, params)
+    assert -1 <= whole.low < whole.difference < whole.high <= 0
+    for one in compare_slices(candidate, champion, f1_macro, SLICES, params):
+        assert 0 <= one.low <= one.measured <= one.high <= 1
+        assert one.standing == "worse"
 
 
 def test_softening_keeps_the_order_of_classes() -> None:
