@@ -16,6 +16,8 @@ from bertops.inference.reader import Example
 from bertops.inference.readers import complete, reader_of
 from bertops.storage import write_json, write_whole
 
+REPORT_NAME = "export.json"
+
 MIN_AGREEMENT = 0.99
 """Share of labels that must be those of the original."""
 MAX_METRIC_LOSS = 0.01
@@ -86,12 +88,14 @@ def export_onnx(loaded: Loaded, target: Path, data: Path) -> ExportReport:
         data: Parquet with the columns of the task's splits; the rows that forms are compared on.
 
     Raises:
-        UsageError: the kind of the task has no export.
+        UsageError: the kind of the task has no export, or something other than an earlier export
+            stands at `target`.
         ExportDisagrees: a form disagrees with the original.
     """
     card = loaded.task_card()
     if card.kind not in EXPORTED_KINDS:
         raise UsageError(f"export knows {', '.join(EXPORTED_KINDS)}; {card.task!r} is {card.kind}")
+    _refuse_what_is_there(target)
     examples = _read_examples(data)
     with write_whole(target) as partial:
         partial.mkdir()
@@ -107,8 +111,16 @@ def export_onnx(loaded: Loaded, target: Path, data: Path) -> ExportReport:
         )
         loaded.tokenizer.save_pretrained(partial)
         card.write(partial)
-        write_json(partial / "export.json", report.to_dict())
+        write_json(partial / REPORT_NAME, report.to_dict())
     return report
+
+
+def _refuse_what_is_there(target: Path) -> None:
+    """An earlier export is replaced as a whole, and nothing else."""
+    earlier = (target / REPORT_NAME).is_file() and not (target / "model.safetensors").exists()
+    if not target.exists() or earlier or (target.is_dir() and not any(target.iterdir())):
+        return
+    raise UsageError(f"{target} is there and is no earlier export; name a new folder")
 
 
 def _read_examples(data: Path) -> list[Example]:

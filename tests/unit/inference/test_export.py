@@ -80,3 +80,17 @@ def test_an_export_gives_neither_vectors_nor_words_for_a_mask(classifier, rows, 
         vectors_of(load(tmp_path / "exported"), TEXTS)
     with pytest.raises(UsageError, match="fills no masks"):
         load(tmp_path / "exported", masked_lm=True)
+
+
+def test_an_export_replaces_an_earlier_one_and_nothing_else(classifier, rows, tmp_path):
+    original, target = load(classifier, device="cpu"), tmp_path / "exported"
+    target.mkdir()
+    (target / "notes.txt").write_text("keep me")
+    for taken in (target, classifier, rows):
+        with pytest.raises(UsageError, match="is there and is no earlier export"):
+            export_onnx(original, taken, rows)
+    assert (target / "notes.txt").read_text() == "keep me"
+    assert (classifier / "model.safetensors").exists()
+    (target / "notes.txt").unlink()
+    for _ in range(2):
+        export_onnx(original, target, rows)
