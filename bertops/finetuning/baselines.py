@@ -1,5 +1,6 @@
 """Baselines: what can be reached without an encoder."""
 
+import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -44,7 +45,9 @@ class TfidfFeatures:
     """Sparse features of texts: TF-IDF of words and word pairs.
 
     A pair gives both texts and what they share (the smaller of the two weights). Text in Chinese,
-    Japanese or Korean script, which has no spaces, is cut into one to three characters instead.
+    Japanese or Korean script, which has no spaces, is cut into one to three characters instead,
+    and so are texts whose words are all different, such as names. Of many texts, what stands in
+    one alone does not count, unless nothing else is left.
     """
 
     def __init__(self, examples: Sequence[Example]) -> None:
@@ -52,13 +55,16 @@ class TfidfFeatures:
 
         texts = [e["text"] for e in examples] + [e["text_b"] for e in examples if "text_b" in e]
         spaceless = sum(map(_cjk_share, texts[:1000])) > 0.3 * min(len(texts), 1000)
-        options: dict[str, Any] = (
-            {"analyzer": "char", "ngram_range": (1, 3)} if spaceless else {"ngram_range": (1, 2)}
-        )
+        words: dict[str, Any] = {"ngram_range": (1, 2)}
+        characters: dict[str, Any] = {"analyzer": "char", "ngram_range": (1, 3)}
         min_rows = 2 if len(texts) >= 200 else 1
-        self._vectorizer = TfidfVectorizer(
-            sublinear_tf=True, min_df=min_rows, max_features=200_000, **options
-        ).fit(texts)
+        tried = [characters] if spaceless else [words, characters]
+        for options in (*({"min_df": min_rows} | cut for cut in tried), {"min_df": 1} | characters):
+            vectorizer = TfidfVectorizer(sublinear_tf=True, max_features=200_000, **options)
+            with contextlib.suppress(ValueError):  # no word that counts
+                self._vectorizer = vectorizer.fit(texts)
+                return
+        raise ValueError("texts without a character have no features")
 
     def __call__(self, examples: Sequence[Example]) -> Any:
         """Features of the examples, sparse [rows, features]."""
