@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from bertops.errors import GateRefused
+from bertops.errors import BertopsError, GateRefused
 from bertops.evaluation.compare import explain
 from bertops.evaluation.report.card import write_card
 from bertops.evaluation.tasks import CANDIDATE
@@ -34,6 +34,17 @@ from bertops.tracking.store import open_store
 Standing = Literal["promoted", "champion", "refused", "waiting"]
 """`champion` was promoted before; `waiting` passed, and a person or the registry's mode keeps it
 back."""
+
+
+class NobodyJudges(BertopsError):
+    """An encoder that no task starts from: nothing tells what it is worth."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"no task starts from the {name}, so nothing judges it "
+            "(a task with init_from in params.yaml starts from another)"
+        )
 
 
 @dataclass(frozen=True)
@@ -85,11 +96,12 @@ def register_all(params: Params, paths: Paths, registry: Registry) -> tuple[Regi
     report = render_report(paths.root)  # as measured: the verdict on a version comes after it
     found = []
     for name, folder in models.items():
+        made_from = lineage_of(params, name, lineage)
         card = paths.state / "cards" / f"{name}.md"
-        write_card(report_inputs(paths, lineage), name, params.registry.license, card)
+        write_card(report_inputs(paths, made_from), name, params.registry.license, card)
         numbers = metrics["heldout" if name == ENCODER else name]
         facts = Facts(
-            lineage=lineage,
+            lineage=made_from,
             # The training run has metrics of its own, such as `loss` by step.
             metrics={f"evaluation.{key}": v for key, v in numbers.items() if v is not None},
             tags=intervals(evaluation, name),
@@ -104,6 +116,12 @@ def register_all(params: Params, paths: Paths, registry: Registry) -> tuple[Regi
         )
         found.append(register(registry, name, folder, facts, signing_key=signing_key()))
     return tuple(found)
+
+
+def lineage_of(params: Params, name: str, lineage: Mapping[str, str]) -> dict[str, str]:
+    """The lineage of one model: without our encoder where its task starts from another."""
+    ours = name == ENCODER or params.task(name).init_from is None
+    return {tag: v for tag, v in lineage.items() if ours or tag != f"bertops.data.{ENCODER}"}
 
 
 def intervals(evaluation: Mapping[str, Any], name: str) -> dict[str, str]:
@@ -134,7 +152,8 @@ def decide_all(
 ) -> tuple[Decision, ...]:
     """Ask the gates about every registered version, before any of them is promoted.
 
-    An encoder is judged by what it is for: the first task that was fine-tuned from it.
+    An encoder is judged by what it is for: the first task that was fine-tuned from it. Where no
+    task was, it is refused, since a gate that cannot be decided has not passed.
     """
     gates = params.registry.gates
     return tuple(
@@ -153,22 +172,28 @@ def _evidence(
     params: Params, paths: Paths, registry: Registry, name: str, version: int
 ) -> Callable[[int | None], Evidence]:
     """What speaks for a version, once the champion is known that it is compared with."""
-    judge = _judge_of(params, name)
-
-    def speaker(number: int) -> int:
-        """The version of the judge that speaks for a version of `name`."""
-        return number if judge == name else _fine_tuned_from(registry, judge, name, number)
 
     def gather(champion: int | None) -> Evidence:
+        judge = _judge_of(params, name)
+        if judge is None:
+            raise NobodyJudges(name)
+
+        def speaker(number: int) -> int:
+            """The version of the judge that speaks for a version of `name`."""
+            return number if judge == name else _fine_tuned_from(registry, judge, name, number)
+
         rival = None if champion is None else speaker(champion)
         return gather_evidence(params, paths, registry, judge, speaker(version), rival)
 
     return gather
 
 
-def _judge_of(params: Params, name: str) -> str:
-    """The task that a model is judged by: for the encoder the first, else its own."""
-    return params.tasks[0].name if name == ENCODER and params.tasks else name
+def _judge_of(params: Params, name: str) -> str | None:
+    """The task that a model is judged by: its own; for the encoder the first that starts from it,
+    None where all start from other encoders."""
+    if name != ENCODER:
+        return name
+    return next((task.name for task in params.tasks if task.init_from is None), None)
 
 
 def _fine_tuned_from(registry: Registry, task: str, encoder: str, version: int) -> int:
@@ -234,7 +259,7 @@ def _verdict(params: Params, paths: Paths, registry: Registry, one: Release) -> 
     beside = _beside_rival(params, paths, registry, one) if judge == one.model else None
     return {
         "task": one.model,
-        "judged_by": None if judge == one.model else judge,
+        "judged_by": None if judge == one.model else judge or "no task",
         "version": one.version,
         "against": one.champion,
         "standing": one.standing,

@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from bertops.errors import BertopsError
 from bertops.registry.client import FilesNotMoved, Registry, Version
 from bertops.registry.gates import Evidence, GateResult, run_gates
 from bertops.registry.history import check_aliases
@@ -93,6 +94,7 @@ def _judge(
     except FilesNotMoved:  # of the network, not of the model; the next attempt may do better
         raise
     except Exception as error:
-        said = f"the evidence could not be gathered: {type(error).__name__}: {error}"
+        what = str(error) if isinstance(error, BertopsError) else f"{type(error).__name__}: {error}"
+        said = f"the evidence could not be gathered: {what}"
         return (GateResult("evidence", False, said),)
     return run_gates(gathered, params, champion is not None)

@@ -8,16 +8,20 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from bertops import stages
+from bertops import presets, release, stages
 from bertops.evaluation.answers import Answers
 from bertops.evaluation.reads import count_reads
 from bertops.evidence import LabelsChanged, count_leaked, read_answers
 from bertops.params import load
 from bertops.paths import Paths
+from bertops.registry.gates import Evidence
 from bertops.registry.params import RegistryParams
-from bertops.release import intervals
+from bertops.registry.register import Registered
+from bertops.release import decide_all, intervals, promote_all, register_all, write_report
 from bertops.storage import hash_tree, write_json
 from bertops.tracker import NullTracker
+from tests.unit.registry.comparisons import comparison
+from tests.unit.registry.memory_ledger import MemoryLedger
 
 
 def measured(model, split, score):
@@ -108,3 +112,92 @@ def test_answers_of_other_labels_are_not_compared(tmp_path, labels, told):
         read_answers(kept, "version 1", exam)
     exam.table.labels = ("negative", "positive")
     assert read_answers(kept, "version 1", exam).predicted.tolist() == [0, 1]
+
+
+class Shelf(MemoryLedger):
+    """A registry where version 1 of every model was fine-tuned from version 1 of the encoder."""
+
+    public_key = None
+
+    def version(self, name, number):
+        made_from = {"bertops.data.encoder": "encoder"}
+        return SimpleNamespace(number=number, content=name, tags=made_from)
+
+    def versions(self, name):
+        return [self.version(name, 1)]
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The tasks whose evidence was asked for; all of it is good, and every version answers."""
+    tasks = []
+
+    def gather(params, paths, registry, task, version, champion):
+        tasks.append(task)
+        return Evidence(
+            "accuracy", 0.82, 0.80, 0.84, 1000, 0.5, against_control=comparison("not worse"),
+            against_champion=comparison("better"), slices=(), leaked=0,
+        )  # fmt: skip
+
+    monkeypatch.setattr(release, "gather_evidence", gather)
+    monkeypatch.setattr(release, "smoke_test", lambda *given: None)
+    return tasks
+
+
+def of_tasks(params, *starts):
+    """The parameters with a task for each `init_from`: task0, task1, …"""
+    tasks = tuple(
+        params.tasks[0].model_copy(update={"name": f"task{place}", "init_from": start})
+        for place, start in enumerate(starts)
+    )
+    return params.model_copy(update={"tasks": tasks})
+
+
+def test_the_encoder_is_judged_by_the_first_task_that_starts_from_it(repository, tmp_path, asked):
+    params = of_tasks(load(repository / "params.yaml"), "another", None, None)
+    new = Registered("encoder", 1, True, "encoder", None)
+    (found,) = decide_all(params, Paths(tmp_path), Shelf(), [new])
+    assert (asked, found.passed) == (["task1"], True)
+
+
+@pytest.mark.parametrize("preset", ["glue", "kinds"])
+def test_an_encoder_that_no_task_starts_from_is_refused_and_the_tasks_are_not(
+    repository, tmp_path, asked, monkeypatch, preset
+):
+    file, shelf, verdicts = tmp_path / "params.yaml", Shelf(), []
+    file.write_bytes((repository / "params.yaml").read_bytes())
+    presets.use(file, repository / f"params/{preset}.yaml", dry_run=False)
+    params, paths = load(file), Paths(tmp_path)
+    names = ["encoder", *(task.name for task in params.tasks)]
+    new = [Registered(name, 1, True, name, None) for name in names]
+    encoder, *tasks = promote_all(params, paths, shelf, new, decide_all(params, paths, shelf, new))
+    assert encoder.refused
+    assert "no task starts from the encoder, so nothing judges it" in encoder.sentence
+    assert "NobodyJudges" not in encoder.sentence
+    assert shelf.aliases("encoder") == {}
+    assert [one.standing for one in tasks] == ["promoted"] * len(names[1:])
+
+    monkeypatch.setattr(release, "render_report", lambda root, told: verdicts.extend(told))
+    write_report(params, paths, shelf, [encoder, *tasks])
+    assert [told["judged_by"] for told in verdicts] == ["no task", *[None] * len(tasks)]
+
+
+def test_a_model_that_never_saw_our_encoder_does_not_say_so(repository, tmp_path, monkeypatch):
+    params, paths = of_tasks(load(repository / "params.yaml"), "another", None), Paths(tmp_path)
+    names = ("heldout", "task0", "task1")
+    write_json(paths.evaluation / "metrics.json", {name: {} for name in names})
+    write_json(paths.evaluation / "evaluation.json", {})
+    told = {"bertops.data.corpus": "c", "bertops.data.encoder": "e"}
+    cards = {}
+    monkeypatch.setattr(release, "lineage_tags", lambda paths: told)
+    monkeypatch.setattr(release, "intervals", lambda *given: {})
+    monkeypatch.setattr(release, "render_report", lambda root: root / "report.html")
+    monkeypatch.setattr(
+        release, "write_card", lambda inputs, name, *given: cards.update({name: inputs.lineage})
+    )
+    monkeypatch.setattr(
+        release, "register", lambda registry, name, folder, facts, **more: (name, facts.lineage)
+    )
+    stamped = dict(register_all(params, paths, None))
+    elsewhere = {"bertops.data.corpus": "c"}
+    assert stamped == cards == {"encoder": told, "task0": elsewhere, "task1": told}
