@@ -5,7 +5,7 @@ import os
 import random
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -90,6 +90,9 @@ class Ledger(Protocol):
 
     def mark_settled(self, name: str, entry: Entry) -> None:
         """Note that the aliases were brought in line with an entry."""
+
+    def gone(self, name: str, versions: Iterable[int]) -> frozenset[int]:
+        """Which of these versions of `name` were deleted."""
 
     def aliases(self, name: str) -> dict[str, int]:
         """Where the aliases of `name` point."""
@@ -191,6 +194,11 @@ class Registry:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
+
+    def gone(self, name: str, versions: Iterable[int]) -> frozenset[int]:
+        """Which of these versions of `name` were deleted."""
+        asked = set(versions)
+        return frozenset(asked - {v.number for v in self.versions(name)} if asked else ())
 
     # ── the history ──
 

@@ -7,8 +7,9 @@ the digest of the one before, an entry that was altered later breaks the chain a
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from itertools import groupby
 from typing import Any, Literal
 
 from bertops.errors import BertopsError
@@ -118,6 +119,13 @@ class State:
             "champion": self.champion,
             "challenger": self.challenger,
         }
+
+    def without(self, gone: Collection[int]) -> "State":
+        """What holds now that some versions were deleted: they are no champions to go back to."""
+        left = [version for version in self.champions if version not in gone]
+        champions = tuple(version for version, _ in groupby(left))
+        challenger = None if self.challenger in gone else self.challenger
+        return replace(self, champions=champions, challenger=challenger)
 
     def counts(self, event_id: str) -> bool:
         """Whether the event with this id was accepted."""

@@ -77,12 +77,23 @@ def new_event(
 
 
 def read_state(ledger: Ledger, name: str) -> State:
-    """What holds now.
+    """What holds now. A version that somebody deleted stays in the history and is no champion.
 
     Raises:
         HistoryBroken: the history has a gap or was altered.
     """
+    state = _as_written(ledger, name)
+    return state.without(ledger.gone(name, _aliased(state)))
+
+
+def _as_written(ledger: Ledger, name: str) -> State:
+    """The state by the history alone, for a request less."""
     return replay(name, ledger.entries(name))
+
+
+def _aliased(state: State) -> set[int]:
+    """Versions that an alias may belong to."""
+    return {*state.champions, *filter(None, [state.challenger])}
 
 
 def record(ledger: Ledger, name: str, make: Callable[[State], Event | None]) -> State:
@@ -100,7 +111,7 @@ def record(ledger: Ledger, name: str, make: Callable[[State], Event | None]) -> 
         event = make(state)
         if event is not None:
             ledger.append(name, replace(event, builds_on=state.head))
-            if not read_state(ledger, name).counts(event.id):
+            if not _as_written(ledger, name).counts(event.id):
                 continue
         return settle(ledger, name)
 
@@ -116,7 +127,7 @@ def settle(ledger: Ledger, name: str) -> State:
         if state.settled:
             return state
         _write_aliases(ledger, state)
-        if read_state(ledger, name).head == state.head:
+        if _as_written(ledger, name).head == state.head:
             ledger.mark_settled(name, state.accepted[-1])
             return read_state(ledger, name)
 
@@ -138,21 +149,30 @@ def check_aliases(ledger: Ledger, name: str) -> State:
     while True:
         states = replay_all(name, ledger.entries(name))
         present = ledger.aliases(name)
-        state = states[-1]
-        foreign = _foreign(states, present)
+        gone = ledger.gone(name, set().union(*map(_aliased, states)))
+        state = states[-1].without(gone)
+        foreign = _foreign(states, present, gone)
         if foreign is None:
             return state
-        unchanged = read_state(ledger, name).head == state.head
+        unchanged = _as_written(ledger, name).head == state.head
         if unchanged and time.monotonic() > deadline:
             raise ForeignAliasWrite(name, foreign, state.aliases()[foreign], present.get(foreign))
         time.sleep(0.1)
 
 
-def _foreign(states: Sequence[State], present: Mapping[str, int]) -> str | None:
-    """An alias that points where no state since the last settled one wants it."""
+def _foreign(
+    states: Sequence[State], present: Mapping[str, int], gone: frozenset[int]
+) -> str | None:
+    """An alias that points where no state since the last settled one wants it.
+
+    MLflow takes the alias of a version away with it. For `previous_champion` that is no harm, and
+    the next event sets it anew; what is asked for as `champion` must not vanish unnoticed.
+    """
     since = max((i for i, state in enumerate(states) if state.settled), default=0)
     for alias in ("champion", "previous_champion"):
-        wanted = {state.aliases()[alias] for state in states[since:]}
+        wanted = {state.without(gone).aliases()[alias] for state in states[since:]}
+        if alias == "previous_champion" and states[-1].previous_champion in gone:
+            wanted.add(None)
         if present.get(alias) not in wanted:
             return alias
     return None

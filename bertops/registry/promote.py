@@ -15,6 +15,7 @@ from bertops.registry.history import (
     new_event,
     read_state,
     record,
+    settle,
 )
 from bertops.registry.params import RegistryParams
 
@@ -128,8 +129,11 @@ def promote(
     return Promotion(name, decision.champion, candidate, not dry_run, sentence, decision.gates)
 
 
-def _promotion(state: State, decision: Decision, why: str, who: str | None) -> Event:
-    """The event, if the champion is still the one that was compared with."""
+def _promotion(state: State, decision: Decision, why: str, who: str | None) -> Event | None:
+    """The event, if the champion is still the one that was compared with; none after an attempt
+    that wrote it and got no further."""
+    if state.champion == decision.candidate:
+        return None
     if state.champion != decision.champion:
         last = state.accepted[-1].event
         raise LostRace(decision.name, decision.champion, state.champion, last.who)
@@ -173,6 +177,8 @@ def rollback(
     if target is None or state.champion is None:
         raise NothingToRollBackTo(name)
     if target == state.champion:
+        if not dry_run:
+            settle(ledger, name)
         return Promotion(name, target, target, False, f"{name} version {target} is the champion")
     if to is not None and to not in state.champions:
         raise VersionMissing(name, f"former champion {to}")

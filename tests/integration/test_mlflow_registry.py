@@ -131,6 +131,19 @@ def test_promotion_refusal_rollback_and_their_history(registry, name, tmp_path):
     assert (last.from_version, last.to_version, last.why) == (2, 1, "complaints")
 
 
+def test_old_versions_may_be_deleted_in_mlflow(registry, name, tmp_path):
+    for seed in (1, 2, 3):
+        promoted(registry, name, registered(registry, name, tmp_path, seed).version)
+    registry.client.delete_model_version(name, "1")
+    rollback(registry, name, why="complaints")
+    assert registry.aliases(name) == {"champion": 2}
+    promoted(registry, name, registered(registry, name, tmp_path, 4).version)
+    registry.client.delete_model_version(name, "2")
+    assert registered(registry, name, tmp_path, 5).version == 5
+    promoted(registry, name, 5)
+    assert registry.aliases(name) == {"champion": 5, "previous_champion": 4}
+
+
 def test_a_dry_run_says_would_and_changes_nothing(registry, name, tmp_path):
     registered(registry, name, tmp_path, 1)
     before = read_state(registry, name)

@@ -17,6 +17,7 @@ class MemoryLedger:
         self.log, self.pointing, self.dies_after = {}, {}, None
         self.before_append = None
         self.champion_was_missing = False
+        self.deleted = frozenset()
 
     def _write(self):
         if self.dies_after is not None:
@@ -35,6 +36,15 @@ class MemoryLedger:
 
     def entries(self, name):
         return list(self.log.get(name, []))
+
+    def gone(self, name, versions):
+        return frozenset(versions) & self.deleted
+
+    def delete(self, name, version):
+        """As MLflow does: the aliases of a version go with it."""
+        self.deleted |= {version}
+        pointing = self.pointing.get(name, {})
+        self.pointing[name] = {a: v for a, v in pointing.items() if v != version}
 
     def mark_settled(self, name, entry):
         self._write()

@@ -169,3 +169,42 @@ def test_a_foreign_alias_can_be_undone_whichever_it_is(ledger):
     ledger.set_alias("m", "previous_champion", 7)
     reconcile(ledger, "m", keep=False, why="a slip")
     assert check_aliases(ledger, "m").previous_champion == 1
+
+
+def test_the_same_promotion_again_changes_nothing(ledger):
+    """As a flow does whose task is tried again; in the meantime the alias may not have moved."""
+    crown(ledger, 2, 1)
+    assert read_state(ledger, "m").champions == (1, 2)
+    ledger.dies_after = 1  # the event is written, the aliases are not
+    with pytest.raises(Killed):
+        crown(ledger, 3, 2)
+    ledger.dies_after = None
+    crown(ledger, 3, 2)
+    assert ledger.aliases("m") == {"champion": 3, "previous_champion": 2}
+    assert [e.event.kind for e in read_state(ledger, "m").accepted] == ["promoted"] * 3
+
+
+def test_a_rollback_passes_over_a_version_that_was_deleted(ledger):
+    crown(ledger, 3, 2)
+    ledger.delete("m", 2)
+    assert rollback(ledger, "m", why="slower").to_version == 1
+    assert ledger.aliases("m") == {"champion": 1}
+
+
+def test_a_version_that_was_deleted_is_no_alias_again(ledger):
+    crown(ledger, 3, 2)
+    ledger.delete("m", 1)
+    rollback(ledger, "m", why="slower")
+    assert ledger.aliases("m") == {"champion": 2}
+    crown(ledger, 4, 2)
+    assert ledger.aliases("m") == {"champion": 4, "previous_champion": 2}
+
+
+def test_a_deleted_champion_stops_every_change_until_somebody_decides(ledger):
+    ledger.delete("m", 2)
+    with pytest.raises(ForeignAliasWrite, match="points at none"):
+        crown(ledger, 3, 1)
+    reconcile(ledger, "m", keep=False, why="2 was thrown away")
+    assert ledger.aliases("m") == {"champion": 1}
+    crown(ledger, 3, 1)
+    assert ledger.aliases("m") == {"champion": 3, "previous_champion": 1}
