@@ -54,7 +54,11 @@ def predict(
     json: JsonFlag = False,
 ) -> None:
     """Predict labels or scores for texts, or for the rows of a file."""
+    from bertops.inference.readers import check_second
+
     loaded = _load(context.obj, model)
+    if second or second_column:
+        check_second(loaded)
     if input is not None:
         columns = {"text": text_column} | ({"text_b": second_column} if second_column else {})
         _ask_file(partial(_ask, loaded), input, output, columns, json)

@@ -40,21 +40,28 @@ def ask(loaded: "Loaded", examples: Sequence[Example]) -> list[Prediction]:
     """One prediction for each example, in their order; see the reader of the kind.
 
     Raises:
-        UsageError: the model has no task, or an example lacks what the task reads, or has a second
-            text that it does not.
+        UsageError: the model has no task, or an example lacks what the task reads.
     """
-    card = loaded.task_card()
-    reader = reader_of(loaded)
-    needs = (*reader.needs, "text_b") if card.pair else reader.needs
+    card, needs = loaded.task_card(), _needs(loaded)
     for number, example in enumerate(examples):
-        if "text_b" in example and "text_b" not in needs:
-            raise UsageError(f"example {number} has a second text, and {card.task!r} reads one")
         missing = [key for key in needs if not str(example.get(key) or "").strip()]
         if missing:
             raise UsageError(f"example {number} has no {missing[0]}, which {card.task!r} reads")
     if not examples:
         return []
+    reader = reader_of(loaded)
     return reader.predict(loaded.model, reader.encode(complete(loaded, examples)))
+
+
+def _needs(loaded: "Loaded") -> tuple[str, ...]:
+    needs = READERS[loaded.task_card().kind].needs
+    return (*needs, "text_b") if loaded.task_card().pair else needs
+
+
+def check_second(loaded: "Loaded") -> None:
+    """Raise UsageError where a model would not read the second texts that it is given."""
+    if "text_b" not in _needs(loaded):
+        raise UsageError(f"{loaded.task_card().task!r} reads one text; a second would be ignored")
 
 
 def complete(loaded: "Loaded", examples: Sequence[Example]) -> list[Example]:
@@ -70,8 +77,13 @@ def complete(loaded: "Loaded", examples: Sequence[Example]) -> list[Example]:
 def predict(
     loaded: "Loaded", texts: Sequence[str], second: Sequence[str] | None = None
 ) -> list[Prediction]:
-    """One prediction for each text, or each pair of texts."""
+    """One prediction for each text, or each pair of texts.
+
+    Raises:
+        UsageError: as `ask`, or there are second texts and the task reads one.
+    """
     if second is None:
         return ask(loaded, [{"text": text} for text in texts])
+    check_second(loaded)
     pairs = zip(texts, second, strict=True)
     return ask(loaded, [{"text": text, "text_b": other} for text, other in pairs])

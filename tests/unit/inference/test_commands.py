@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from bertops.cli import inference as commands
 from bertops.cli.app import app
 from bertops.errors import UsageError
+from bertops.inference.load import load
 from tests.unit.encoders import save_encoder
 
 ADA = {"words": ["Ada", "wrote"], "offsets": [(0, 3), (4, 9)]}
@@ -105,8 +106,11 @@ def test_a_command_of_one_kind_refuses_a_model_of_another(command, classifier):
 
 
 def test_a_second_text_that_a_model_does_not_read_is_told(classifier):
+    told = "'reviews' reads one text; a second would be ignored"
     said = CliRunner().invoke(app, ["predict", "-m", str(classifier), "good", "--second", "bad"])
-    assert str(said.exception) == "example 0 has a second text, and 'reviews' reads one"
+    assert str(said.exception) == told
+    with pytest.raises(UsageError, match=told):
+        load(classifier)(["good"], ["bad"])
 
 
 def test_a_file_is_tagged_with_the_places_of_what_was_found(tmp_path, monkeypatch):
