@@ -113,10 +113,10 @@ class State:
         return not self.accepted or self.accepted[-1].settled is not None
 
     def aliases(self) -> dict[str, int | None]:
-        """Where each alias belongs; None where it should not be."""
+        """Where each alias belongs, what is asked for most first; None where it should not be."""
         return {
-            "previous_champion": self.previous_champion,
             "champion": self.champion,
+            "previous_champion": self.previous_champion,
             "challenger": self.challenger,
         }
 

@@ -105,6 +105,7 @@ def promote(
     Raises:
         PromotionRefused: a gate said no.
         ApprovalMissing: an approval is asked for and missing.
+        VersionMissing: the candidate was deleted meanwhile.
         LostRace: another promotion came first; decide again.
         ForeignAliasWrite: an alias was set outside bertops.
     """
@@ -121,6 +122,8 @@ def promote(
         raise PromotionRefused(decision, dry_run)
     if params.approval and candidate not in approved:
         raise ApprovalMissing(name, candidate)
+    if ledger.gone(name, [candidate]):
+        raise VersionMissing(name, f"version {candidate}")
     if smoke_test is not None:
         smoke_test(candidate)
     if not dry_run:

@@ -7,9 +7,17 @@ from types import SimpleNamespace
 import pytest
 
 from bertops.registry import history
+from bertops.registry.client import VersionMissing
 from bertops.registry.decide import Decision
 from bertops.registry.gates import GateResult
-from bertops.registry.history import ForeignAliasWrite, LostRace, check_aliases, read_state
+from bertops.registry.history import (
+    ForeignAliasWrite,
+    LostRace,
+    check_aliases,
+    new_event,
+    read_state,
+    record,
+)
 from bertops.registry.params import RegistryParams
 from bertops.registry.promote import NothingToKeep, approve, promote, reconcile, rollback
 from tests.unit.registry.memory_ledger import Killed, MemoryLedger
@@ -208,3 +216,34 @@ def test_a_deleted_champion_stops_every_change_until_somebody_decides(ledger):
     assert ledger.aliases("m") == {"champion": 1}
     crown(ledger, 3, 1)
     assert ledger.aliases("m") == {"champion": 3, "previous_champion": 1}
+
+
+def test_a_deleted_challenger_is_no_alias_again(ledger):
+    record(ledger, "m", lambda state: new_event(state, "registered", 3, "files"))
+    ledger.delete("m", 3)
+    approve(ledger, "m", 4, why="looks good")
+    assert ledger.aliases("m") == {"champion": 2, "previous_champion": 1}
+
+
+def test_a_candidate_that_was_deleted_is_not_promoted(ledger):
+    ledger.delete("m", 3)
+    with pytest.raises(VersionMissing, match="no version 3"):
+        crown(ledger, 3, 2)
+    assert len(read_state(ledger, "m").accepted) == 2
+
+
+def test_the_champion_is_the_first_alias_to_move(ledger):
+    ledger.dies_after = 2  # the event and one alias
+    with pytest.raises(Killed):
+        crown(ledger, 3, 2)
+    assert ledger.aliases("m") == {"champion": 3, "previous_champion": 1}
+
+
+def test_a_rollback_tried_again_finishes_what_was_begun(ledger):
+    ledger.dies_after = 1  # the event is written, the aliases are not
+    with pytest.raises(Killed):
+        rollback(ledger, "m", why="slower")
+    ledger.dies_after = None
+    assert ledger.aliases("m")["champion"] == 2
+    assert not rollback(ledger, "m", to=1, why="slower").changed
+    assert ledger.aliases("m") == {"champion": 1}
