@@ -9,7 +9,7 @@ from prefect.settings import PREFECT_API_URL
 
 from bertops.evaluation.drift import DRIFTED, DriftReport, compare_batch, read_batch
 from bertops.paths import Paths
-from bertops.storage import write_json
+from bertops.storage import read_json, write_json
 from flows.account import account
 from flows.tasks import SERVED, TIMEOUT_S, say
 
@@ -21,7 +21,7 @@ RETRAIN = "retrain/retrain"
 def monitor(
     batch: Path, task: str, root: Path = Path(), retrain: bool = True, text_column: str = "text"
 ) -> DriftReport:
-    """Compare a scored batch with the task's data: words, length, confidence, labels.
+    """Compare a scored batch with the task's data: words, length, confidence, predictions.
 
     Args:
         batch: JSONL, CSV or Parquet, as `bertops predict --output` writes it.
@@ -31,7 +31,10 @@ def monitor(
     with account(f"monitor {task}") as told:
         paths = Paths(root.resolve())
         found = read_batch(batch, text_column)
-        report = compare_batch(found, paths.task_data(task), paths.predictions(task), task=task)
+        kind = read_json(paths.report("finetune", task))["kind"]
+        report = compare_batch(
+            found, paths.task_data(task), paths.predictions(task), task=task, kind=kind
+        )
         write_json(paths.report("monitor", task), asdict(report))
         say(f"monitor {task}: {report.sentence}")
         told.ending = "drifted" if report.drifted else "no drift"

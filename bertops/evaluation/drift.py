@@ -1,7 +1,8 @@
 """Drift: does a batch of scored texts still look like the data that the model was made from?
 
-Compared are the words and the length of the texts, the confidence of the model and the shares of
-its labels, by the population stability index. Rule of thumb (Siddiqi 2006, "Credit Risk
+Compared are the words and the length of the texts, the confidence of the model and what it
+predicts: the shares of labels or tags, or the numbers; never free texts, as hardly one of them
+comes twice. Measured by the population stability index. Rule of thumb (Siddiqi 2006, "Credit Risk
 Scorecards"): below 0.1 nothing moved, above 0.25 something did.
 
 Words are counted in bins: each of the commonest words of the training texts is one, then come the
@@ -13,6 +14,7 @@ samples of n and m words from the same source are about 32/n + 32/m apart: 0.03 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,9 @@ BINS = 10
 MIN_ROWS = 100
 """Below this a batch is too small for the index to mean anything."""
 COMMON_WORDS = 30
+LABELLED = ("classification", "tagging")
+"""Kinds of task that predict labels: one, a set, or one for each word."""
+NO_LABEL = "(none)"
 RARE, OTHER, UNSEEN = "(seen once)", "(other)", "(never seen)"
 # Chinese and Japanese are written without spaces: there a word is one character.
 WORD = r"\p{Han}|[\p{Hiragana}\p{Katakana}]|[\p{L}\p{N}]+"
@@ -39,8 +44,8 @@ class DriftReport:
     rows: int
     reference_rows: int
     index: dict[str, float]
-    """Population stability index of what the batch has of `words`, `length`, `confidence` and
-    `labels`."""
+    """Population stability index of what the batch has of `words`, `length`, `confidence`, and of
+    `labels` or `numbers`, whichever the task predicts."""
     drifted: bool
     sentence: str
 
@@ -49,15 +54,18 @@ def read_batch(path: Path, text_column: str = "text") -> pl.DataFrame:
     """A scored batch as `bertops predict --output` writes it.
 
     Returns:
-        `prediction` as text; `text` and `confidence` where the file has them. The confidence is
-        the largest of the probabilities, unless there is a column of it.
+        `prediction` as the file has it: tables hold lists and numbers as JSON; `text` and
+        `confidence` where the file has them. The confidence is the largest of the probabilities,
+        unless there is a column of it.
 
     Raises:
         UsageError: the file is missing, of another kind, or has no predictions.
     """
     readers: Mapping[str, Callable[[Path], pl.DataFrame]] = {
-        ".jsonl": pl.read_ndjson, ".csv": pl.read_csv, ".parquet": pl.read_parquet,
-    }  # fmt: skip
+        ".jsonl": partial(pl.read_ndjson, infer_schema_length=None),
+        ".csv": partial(pl.read_csv, schema_overrides={"prediction": pl.String}),
+        ".parquet": pl.read_parquet,
+    }
     if path.suffix not in readers or not path.is_file():
         raise UsageError(f"{path}: expected a .jsonl, .csv or .parquet file")
     found = readers[path.suffix](path)
@@ -66,7 +74,7 @@ def read_batch(path: Path, text_column: str = "text") -> pl.DataFrame:
             f"{path} has no column prediction; it has {', '.join(found.columns)}. "
             "bertops predict --input FILE --output FILE writes it"
         )
-    columns = [found["prediction"].cast(pl.String)]
+    columns = [found["prediction"]]
     if text_column in found.columns:
         columns.append(found[text_column].alias("text"))
     if (confidence := _confidence(found)) is not None:
@@ -85,7 +93,9 @@ def _confidence(found: pl.DataFrame) -> pl.Series | None:
     return pl.Series([max(row) for row in rows])
 
 
-def compare_batch(batch: pl.DataFrame, data: Path, predictions: Path, *, task: str) -> DriftReport:
+def compare_batch(
+    batch: pl.DataFrame, data: Path, predictions: Path, *, task: str, kind: str
+) -> DriftReport:
     """Compare a batch with the task's data, as the shipped model answered it.
 
     What the batch does not have is not compared, and the sentence says so.
@@ -94,6 +104,11 @@ def compare_batch(batch: pl.DataFrame, data: Path, predictions: Path, *, task: s
         batch: from `read_batch`.
         data: folder with train.parquet and validation.parquet.
         predictions: folder with validation.parquet of fine-tuning.
+        kind: of the task: classification, regression, ...
+
+    Raises:
+        UsageError: the batch is too small, its predictions are not of this kind, or it has
+            nothing that can be compared.
     """
     if len(batch) < MIN_ROWS:
         raise UsageError(f"the batch has {len(batch)} rows; at least {MIN_ROWS} say something")
@@ -109,7 +124,14 @@ def compare_batch(batch: pl.DataFrame, data: Path, predictions: Path, *, task: s
     if "confidence" in batch.columns:
         sure = answered["probabilities"].list.max().to_numpy()
         index["confidence"] = stability_index(sure, batch["confidence"].to_numpy())
-    index["labels"] = _share_index(answered["prediction"].cast(pl.String), batch["prediction"])
+    try:
+        index |= _predictions_index(kind, answered["prediction"], batch["prediction"])
+    except (pl.exceptions.PolarsError, TypeError, ValueError) as error:
+        raise UsageError(
+            f"the batch holds no predictions of the task {task}, a {kind}: {error}"
+        ) from error
+    if not index:
+        raise UsageError("the batch has free texts as predictions and nothing else to compare")
     moved = [name for name, value in index.items() if value > DRIFTED]
     return DriftReport(
         task=task,
@@ -126,7 +148,28 @@ def _sentence(moved: Sequence[str], index: dict[str, float]) -> str:
     said = f"{', '.join(moved)} moved" if moved else "nothing moved"
     without = [name for name in ("words", "length", "confidence") if name not in index]
     more = f"; the batch has nothing to tell {', '.join(without)} by" if without else ""
+    if not index.keys() & {"labels", "numbers"}:
+        more += "; predictions that are free texts are not compared"
     return f"{said} (stability index: {values}; above {DRIFTED} is drift){more}"
+
+
+def _predictions_index(kind: str, reference: pl.Series, found: pl.Series) -> dict[str, float]:
+    """The index of `labels` or of `numbers`; empty where predictions are free texts."""
+    if kind in LABELLED:
+        lists = isinstance(reference.dtype, pl.List)
+        return {"labels": _share_index(_labels(reference, lists), _labels(found, lists))}
+    if reference.dtype.is_numeric():
+        return {"numbers": stability_index(reference.to_numpy(), found.cast(pl.Float64).to_numpy())}
+    return {}
+
+
+def _labels(predictions: pl.Series, lists: bool) -> pl.Series:
+    """Every label that is predicted; NO_LABEL for an empty list."""
+    if not lists:
+        return predictions.cast(pl.String)
+    # Tables hold them as JSON.
+    rows = [json.loads(p) if isinstance(p, str) else p for p in predictions.to_list()]
+    return pl.Series([label for row in rows for label in row or [NO_LABEL]], dtype=pl.String)
 
 
 def words_index(known: pl.Series, reference: pl.Series, found: pl.Series) -> float:

@@ -1,4 +1,6 @@
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -42,8 +44,27 @@ def batch(lengths: np.ndarray, labels: list[str], confidence: np.ndarray) -> pl.
     )
 
 
-def compare(found: pl.DataFrame, reference: Path):
-    return compare_batch(found, reference, reference / "answers", task="t")
+def compare(found: pl.DataFrame, reference: Path, kind: str = "classification"):
+    return compare_batch(found, reference, reference / "answers", task="t", kind=kind)
+
+
+def answer(reference: Path, predictions: list[Any]):
+    """What the shipped model predicted for the validation rows, without probabilities."""
+    rows = {"model": "pretrained", "prediction": predictions, "probabilities": None}
+    pl.DataFrame(rows).write_parquet(reference / "answers/validation.parquet")
+
+
+def written(folder: Path, suffix: str, predictions: list[Any]) -> Path:
+    """A batch as `bertops predict` writes it: tables hold as JSON what is no text."""
+    table = [p if isinstance(p, str) else json.dumps(p) for p in predictions]
+    path = folder / f"batch{suffix}"
+    if suffix == ".jsonl":
+        path.write_text("".join(json.dumps({"prediction": p}) + "\n" for p in predictions))
+    elif suffix == ".csv":
+        pl.DataFrame({"prediction": table}).write_csv(path)
+    else:
+        pl.DataFrame({"prediction": table}).write_parquet(path)
+    return path
 
 
 def test_the_reference_itself_has_not_drifted(reference: Path):
@@ -88,6 +109,75 @@ def test_what_a_batch_does_not_have_is_not_compared(reference: Path):
     report = compare(pl.DataFrame({"prediction": ["yes", "no"] * 100}), reference)
     assert set(report.index) == {"labels"}
     assert "nothing to tell words, length, confidence by" in report.sentence
+
+
+every_format = pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+
+
+@every_format
+def test_predicted_numbers_are_compared_as_numbers(reference: Path, suffix: str):
+    generator = np.random.default_rng(0)
+    answer(reference, generator.normal(size=500).tolist())
+    same, higher = generator.normal(size=500).tolist(), generator.normal(1, size=500).tolist()
+    calm = compare(read_batch(written(reference, suffix, same)), reference, "regression")
+    assert set(calm.index) == {"numbers"}
+    assert not calm.drifted, calm.sentence
+    moved = compare(read_batch(written(reference, suffix, higher)), reference, "regression")
+    assert moved.drifted
+    assert moved.sentence.startswith("numbers moved")
+
+
+@pytest.mark.parametrize("kind", ["translation", "summarization", "answering", "embedding"])
+def test_free_texts_are_not_compared_and_the_report_says_so(reference: Path, kind: str):
+    def said(row: str) -> Any:
+        return [row, f"other {row}"] if kind == "embedding" else row
+
+    answer(reference, [said(f"yesterday {i}") for i in range(200)])
+    texts = {"text": ["x " * (25 + i // 2) for i in range(200)]}
+    today = {"prediction": [said(f"today {i}") for i in range(200)]}
+    report = compare(pl.DataFrame(texts | today), reference, kind)
+    assert set(report.index) == {"words", "length"}
+    assert not report.drifted
+    assert report.sentence.endswith("predictions that are free texts are not compared")
+    with pytest.raises(UsageError, match="nothing else to compare"):
+        compare(pl.DataFrame(today), reference, kind)
+
+
+@every_format
+@pytest.mark.parametrize("kind", ["classification", "tagging"])
+def test_label_sets_and_tags_are_compared_label_by_label(reference: Path, suffix: str, kind: str):
+    usual = [[], ["a"], ["a", "b"], ["b"]] * 50
+    answer(reference, usual)
+    # For longer than a reader looks ahead there is no label.
+    same = sorted(usual * 3)
+    calm = compare(read_batch(written(reference, suffix, same)), reference, kind)
+    assert calm.index == {"labels": pytest.approx(0, abs=0.01)}
+    silent = compare(read_batch(written(reference, suffix, [[]] * 200)), reference, kind)
+    assert silent.sentence.startswith("labels moved")
+
+
+@every_format
+def test_labels_that_look_like_numbers_are_labels(reference: Path, suffix: str):
+    answer(reference, ["01", "02"] * 100)
+    report = compare(read_batch(written(reference, suffix, ["02", "01"] * 100)), reference)
+    assert report.index == {"labels": 0}
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected", "given"),
+    [
+        ("regression", 0.5, "yes"),
+        ("classification", ["a"], "yes"),
+        ("classification", ["a"], "7"),
+        ("classification", "yes", ["a"]),
+    ],
+)
+def test_predictions_of_another_task_are_refused(
+    reference: Path, kind: str, expected: Any, given: Any
+):
+    answer(reference, [expected] * 200)
+    with pytest.raises(UsageError, match=f"no predictions of the task t, a {kind}"):
+        compare(pl.DataFrame({"prediction": [given] * 200}), reference, kind)
 
 
 WORDS = [f"word{number}" for number in range(2000)]
