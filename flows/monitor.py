@@ -7,6 +7,7 @@ from prefect import flow, task
 from prefect.deployments import run_deployment
 from prefect.settings import PREFECT_API_URL
 
+from bertops.errors import UsageError
 from bertops.evaluation.drift import DRIFTED, DriftReport, compare_batch, read_batch
 from bertops.paths import Paths
 from bertops.storage import read_json, write_json
@@ -31,7 +32,12 @@ def monitor(
     with account(f"monitor {task}") as told:
         paths = Paths(root.resolve())
         found = read_batch(batch, text_column)
-        kind = read_json(paths.report("finetune", task))["kind"]
+        trained = paths.report("finetune", task)
+        if not trained.is_file():
+            raise UsageError(
+                f"task {task!r} was not fine-tuned here: no {trained}. See bertops stages"
+            )
+        kind = read_json(trained)["kind"]
         report = compare_batch(
             found, paths.task_data(task), paths.predictions(task), task=task, kind=kind
         )

@@ -45,7 +45,7 @@ def tune(
         return
     counts = f"{report.finished} finished, {report.pruned} pruned, {report.failed} failed"
     print(f"{task}: validation {report.metric} {report.validation:.4f} ({counts})")
-    print("paste under the task in params.yaml:")
+    print("for the task in params.yaml, in place of its overrides:")
     print(report.to_yaml())
 
 

@@ -3,6 +3,7 @@
 import contextlib
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -51,20 +52,8 @@ class TfidfFeatures:
     """
 
     def __init__(self, examples: Sequence[Example]) -> None:
-        from sklearn.feature_extraction.text import TfidfVectorizer
-
         texts = [e["text"] for e in examples] + [e["text_b"] for e in examples if "text_b" in e]
-        spaceless = sum(map(_cjk_share, texts[:1000])) > 0.3 * min(len(texts), 1000)
-        words: dict[str, Any] = {"ngram_range": (1, 2)}
-        characters: dict[str, Any] = {"analyzer": "char", "ngram_range": (1, 3)}
-        min_rows = 2 if len(texts) >= 200 else 1
-        tried = [characters] if spaceless else [words, characters]
-        for options in (*({"min_df": min_rows} | cut for cut in tried), {"min_df": 1} | characters):
-            vectorizer = TfidfVectorizer(sublinear_tf=True, max_features=200_000, **options)
-            with contextlib.suppress(ValueError):  # no word that counts
-                self._vectorizer = vectorizer.fit(texts)
-                return
-        raise ValueError("texts without a character have no features")
+        self._vectorizer = _fit_vectorizer(texts)
 
     def __call__(self, examples: Sequence[Example]) -> Any:
         """Features of the examples, sparse [rows, features]."""
@@ -77,6 +66,19 @@ class TfidfFeatures:
         shared = first.minimum(second)
         cosine = scipy.sparse.csr_matrix(first.multiply(second).sum(axis=1))
         return scipy.sparse.hstack([first, second, shared, cosine], format="csr")
+
+
+def _fit_vectorizer(texts: Sequence[str]) -> Any:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    make = partial(TfidfVectorizer, sublinear_tf=True, max_features=200_000)
+    characters: dict[str, Any] = {"analyzer": "char", "ngram_range": (1, 3)}
+    min_rows = 2 if len(texts) >= 200 else 1
+    spaceless = sum(map(_cjk_share, texts[:1000])) > 0.3 * min(len(texts), 1000)
+    for options in ([] if spaceless else [{"ngram_range": (1, 2)}]) + [characters]:
+        with contextlib.suppress(ValueError):  # nothing in the texts that counts
+            return make(min_df=min_rows, **options).fit(texts)
+    return make(**characters).fit(texts)
 
 
 def _cjk_share(text: str) -> float:

@@ -181,10 +181,9 @@ def _read_splits(
 
 def _refuse_half_characters(values: Mapping[str, Any]) -> None:
     for name, value in values.items():
-        text = (
-            value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-        )
-        if has_half_characters(text):
+        lists = isinstance(value, list | dict)
+        text = json.dumps(value, ensure_ascii=False, default=str) if lists else value
+        if isinstance(text, str) and has_half_characters(text):
             detail = f"column {name!r} has half a character, a surrogate without its other"
             raise BadRow("broken text", detail, fatal=False)
 

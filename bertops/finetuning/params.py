@@ -154,7 +154,9 @@ class TaskParams(Section):
         """YAML reads `0:` as a number; labels are compared as text."""
         if isinstance(value, dict):
             return {str(raw): str(name) for raw, name in value.items()}
-        return tuple(str(name) for name in value)
+        if isinstance(value, list | tuple):
+            return tuple(map(str, value))
+        raise ValueError("must be a list of names, or a mapping from values in the files to names")
 
     @field_validator("metric", mode="before")
     @classmethod

@@ -1,11 +1,14 @@
 """Search for the values that suit a task, on its validation rows alone."""
 
 import contextlib
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from bertops.errors import BertopsError
 from bertops.extras import require
@@ -45,7 +48,7 @@ class TuneReport:
     metric: str
     validation: float
     overrides: dict[str, Any]
-    """For `overrides` of the task in params.yaml."""
+    """For `overrides` of the task in params.yaml: what it has there, and what was found."""
     finished: int
     pruned: int
     failed: int
@@ -55,13 +58,14 @@ class TuneReport:
         return asdict(self)
 
     def to_yaml(self) -> str:
-        """What to paste under the task."""
-        inner = ", ".join(f"{name}: {_yaml(value)}" for name, value in self.overrides.items())
-        return f"    overrides: {{{inner}}}"
-
-
-def _yaml(value: Any) -> str:
-    return f"[{value[0]:.2e}]" if isinstance(value, list) else f"{value}"
+        """What stands under the task in params.yaml then."""
+        short = {
+            "learning_rates": [float(f"{rate:.2e}") for rate in self.overrides["learning_rates"]]
+        }
+        flow = yaml.safe_dump(
+            self.overrides | short, default_flow_style=True, sort_keys=False, width=math.inf
+        )
+        return f"    overrides: {flow.strip()}"
 
 
 def tune_task(
@@ -189,7 +193,7 @@ def _report(task: TaskParams, study: Any) -> TuneReport:
         task=task.name,
         metric=task.metric,
         validation=study.best_value,
-        overrides=study.best_trial.user_attrs["overrides"],
+        overrides=task.overrides | study.best_trial.user_attrs["overrides"],
         finished=states.count("COMPLETE"),
         pruned=states.count("PRUNED"),
         failed=states.count("FAIL"),

@@ -126,8 +126,9 @@ def _refuse_what_is_there(target: Path) -> None:
 def _read_examples(data: Path) -> list[Example]:
     import pyarrow.parquet as pq
 
-    if not data.is_file():
-        raise UsageError(f"{data}: no such file; give the validation split of the task")
+    if not data.is_file() or data.suffix != ".parquet":
+        what = "not a Parquet file" if data.is_file() else "no such file"
+        raise UsageError(f"{data}: {what}; give the validation split of the task")
     return pq.read_table(data).to_pylist()
 
 

@@ -58,8 +58,14 @@ def read_store(path: Path) -> list[dict[str, Any]]:
     """
     if not path.is_file():
         raise StoreUnreadable(path, "no such file")
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")  # splitlines() also splits at U+2028
+    except UnicodeDecodeError as error:
+        raise StoreUnreadable(path, f"no UTF-8: {error}") from error
     entries = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
         try:
             entry = json.loads(line)
         except ValueError as error:

@@ -10,6 +10,11 @@ from bertops.tokenizer.load import Vocab
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
+DROPOUTS = {
+    "bert": ("hidden_dropout_prob", "attention_probs_dropout_prob"),
+    "modernbert": ("attention_dropout", "embedding_dropout", "mlp_dropout"),
+}
+"""Where each architecture drops while it is pretrained."""
 VOCAB_MULTIPLE = 64  # matrix products on every device prefer it
 
 
@@ -41,7 +46,10 @@ def build_model(
 
 def build_config(params: ModelParams, vocab: Vocab) -> PretrainedConfig:
     """The transformers configuration for these parameters."""
-    return _bert_config(params, vocab) if params.architecture == "bert" else _modern(params, vocab)
+    make = _bert_config if params.architecture == "bert" else _modern
+    config = make(params, vocab)
+    config.update(dict.fromkeys(DROPOUTS[params.architecture], params.dropout))
+    return config
 
 
 def _bert_config(params: ModelParams, vocab: Vocab) -> PretrainedConfig:
@@ -55,8 +63,6 @@ def _bert_config(params: ModelParams, vocab: Vocab) -> PretrainedConfig:
         num_attention_heads=shape.heads,
         intermediate_size=shape.intermediate,
         max_position_embeddings=params.max_positions,
-        hidden_dropout_prob=params.dropout,
-        attention_probs_dropout_prob=params.dropout,
         initializer_range=params.initializer_range,
         pad_token_id=vocab.pad,
     )
@@ -73,9 +79,6 @@ def _modern(params: ModelParams, vocab: Vocab) -> PretrainedConfig:
         num_attention_heads=shape.heads,
         intermediate_size=shape.intermediate,
         max_position_embeddings=params.max_positions,
-        attention_dropout=params.dropout,
-        embedding_dropout=params.dropout,
-        mlp_dropout=params.dropout,
         initializer_range=params.initializer_range,
         local_attention=params.local_attention,
         layer_types=layer_types(shape.layers, params.attention_pattern),

@@ -6,17 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bertops.errors import UsageError
-from bertops.model.build import padded_vocab_size
+from bertops.model.build import DROPOUTS, padded_vocab_size
 from bertops.tokenizer.load import Vocab
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
-
-DROPOUTS = {
-    "bert": ("hidden_dropout_prob", "attention_probs_dropout_prob"),
-    "modernbert": ("attention_dropout", "embedding_dropout", "mlp_dropout"),
-}
-"""Where each architecture drops while it is pretrained, as `build_config` sets it."""
 
 
 class InitialModelUnfit(UsageError):

@@ -125,7 +125,7 @@ class Registry:
         return MlflowClient(self.address)
 
     def experiment_id(self, name: str) -> str:
-        """Id of the experiment `name`, made when missing."""
+        """Id of the experiment `name`; made when missing, restored when it was deleted."""
         from mlflow.exceptions import MlflowException
 
         folder = f"{self.artifacts}/{name}" if self.artifacts else None
@@ -134,7 +134,10 @@ class Registry:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-            return self.client.get_experiment_by_name(name).experiment_id
+        found = self.client.get_experiment_by_name(name)
+        if found.lifecycle_stage != "active":
+            self.client.restore_experiment(found.experiment_id)
+        return found.experiment_id
 
     # ── versions ──
 

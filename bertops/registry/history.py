@@ -30,15 +30,22 @@ class LostRace(BertopsError):
 
 
 class ForeignAliasWrite(BertopsError):
-    """An alias points elsewhere than the history says: somebody set it outside bertops."""
+    """An alias is not where the history put it: somebody set or removed it outside bertops."""
 
     def __init__(self, name: str, alias: str, expected: int | None, found: int | None) -> None:
         self.name, self.alias, self.expected, self.found = name, alias, expected, found
+        by_history = f"by the history it is {_version(expected)}"
+        settle = f"bertops registry reconcile {name}"
+        if found is None:
+            super().__init__(
+                f"{name}@{alias} was removed outside bertops; {by_history}. "
+                f"Go back to the history with '{settle} --undo'."
+            )
+            return
         super().__init__(
-            f"{name}@{alias} points at {_version(found)}, but by the history it is "
-            f"{_version(expected)}: it was set outside bertops. Keep what was set with "
-            f"'bertops registry reconcile {name} --keep', or go back to the history with "
-            f"'bertops registry reconcile {name} --undo'."
+            f"{name}@{alias} points at {_version(found)}, but {by_history}: it was set outside "
+            f"bertops. Keep what was set with '{settle} --keep', or go back to the history with "
+            f"'{settle} --undo'."
         )
 
 

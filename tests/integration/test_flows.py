@@ -207,6 +207,12 @@ def test_drift_is_told_and_asks_for_a_retrain(
     assert started == ["retrain/retrain"]
 
 
+def test_a_task_that_was_never_trained_is_told(reference: Path):
+    batch = scored(reference, ["good movie"] * 5)
+    with pytest.raises(UsageError, match="task 'moods' was not fine-tuned here"):
+        monitor.fn(batch, "moods", root=reference)
+
+
 def test_a_batch_that_is_too_small_says_nothing(reference: Path):
     with pytest.raises(UsageError, match="at least 100"):
         monitor.fn(scored(reference, ["good movie"] * 5), TASK, root=reference)

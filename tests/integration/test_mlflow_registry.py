@@ -16,7 +16,7 @@ from bertops.registry.promote import (
     reconcile,
     rollback,
 )
-from bertops.registry.register import Facts, register
+from bertops.registry.register import EXPERIMENT, Facts, register
 from bertops.registry.resolve import ContentChanged, resolve
 from bertops.storage import hash_tree
 from bertops.tracking.mlflow_tracker import MLflowTracker
@@ -87,6 +87,13 @@ def test_a_version_finds_its_training_run_and_carries_its_lineage(store, registr
     assert run.info.run_name == "x"
     assert run.data.metrics["accuracy"] == 0.8
     assert version.tags["bertops.git_commit"] == "c" * 40
+    assert registry.aliases(name) == {"challenger": made.version}
+
+
+def test_a_deleted_experiment_of_registrations_is_restored(registry, name, tmp_path):
+    client, model = registry.client, tiny_model(tmp_path / "model", seed=13)
+    client.delete_experiment(registry.experiment_id(EXPERIMENT))
+    made = register(registry, name, model, facts())
     assert registry.aliases(name) == {"challenger": made.version}
 
 

@@ -62,6 +62,12 @@ def test_a_wrong_kind_is_told_alone():
     assert [found["loc"] for found in error.value.errors()] == [("kind",)]
 
 
+@pytest.mark.parametrize("labels", [None, 2, "positive"])
+def test_labels_that_are_no_list_are_told(labels):
+    with pytest.raises(ValidationError, match="must be a list of names, or a mapping"):
+        declare("classification", labels=labels)
+
+
 def test_tags_may_be_mapped_from_any_order():
     numbers = {"0": "O", "1": "B-PER", "2": "B-LOC", "3": "I-PER", "4": "I-LOC"}
     names = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")

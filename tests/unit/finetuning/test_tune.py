@@ -1,6 +1,7 @@
 import contextlib
 
 import pytest
+import yaml
 
 from bertops.document import SplitParams
 from bertops.finetuning import tune as tune_module
@@ -46,6 +47,16 @@ def test_a_search_goes_on_where_it_was_and_gives_values_to_paste(tune, task):
     assert FinetuningParams().for_task(pasted).epochs == 1
     assert report.to_yaml().startswith("    overrides: {learning_rates: [")
     assert tune(3, pasted) == report  # of the same study
+
+
+def test_what_is_pasted_keeps_what_the_task_had(tune, task):
+    weighted = task.model_copy(update={"overrides": {"class_weights": "balanced", "epochs": 7}})
+    report = tune(1, weighted)
+    pasted = TaskParams(**task.model_dump() | yaml.safe_load(report.to_yaml()))
+    found = FinetuningParams().for_task(pasted)
+    assert (found.class_weights, found.epochs) == ("balanced", 1)
+    (rate,) = report.overrides["learning_rates"]
+    assert found.learning_rates == pytest.approx((rate,), rel=0.005)
 
 
 def test_a_pruned_trial_is_no_failure_of_its_run(tune, monkeypatch):

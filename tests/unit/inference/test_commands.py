@@ -11,8 +11,6 @@ from bertops.errors import UsageError
 from bertops.inference.load import load
 from tests.unit.encoders import save_encoder
 
-ADA = {"words": ["Ada", "wrote"], "offsets": [(0, 3), (4, 9)]}
-
 
 @pytest.mark.parametrize(
     ("prediction", "probabilities", "shown"),
@@ -32,18 +30,24 @@ def test_predict_shows_what_any_kind_predicts(prediction, probabilities, shown, 
     assert said.stdout.strip() == f"{shown}  a text"
 
 
-def test_tag_prints_one_list_for_several_texts(monkeypatch):
-    text = "Ada wrote"
+@pytest.fixture
+def ada(monkeypatch):
+    """A text whose first word every tagger takes for a person."""
     found = {"prediction": ["B-PER", "O"], "probabilities": [0.9, 0.8]}
+    places = {"words": ["Ada", "wrote"], "offsets": [(0, 3), (4, 9)]}
     monkeypatch.setattr(commands, "_load", lambda *given, **more: None)
     monkeypatch.setattr(commands, "_ask", lambda loaded, examples: [found] * len(examples))
     monkeypatch.setattr(
         "bertops.inference.readers.complete",
-        lambda loaded, examples: [example | ADA for example in examples],
+        lambda loaded, examples: [example | places for example in examples],
     )
-    said = CliRunner().invoke(app, ["tag", "-m", "m", "--json", text, text])
+    return "Ada wrote"
+
+
+def test_tag_prints_one_list_for_several_texts(ada):
+    said = CliRunner().invoke(app, ["tag", "-m", "m", "--json", ada, ada])
     rows = json.loads(said.stdout)
-    assert [row["text"] for row in rows] == [text, text]
+    assert [row["text"] for row in rows] == [ada, ada]
     assert rows[1]["entities"][0]["label"] == "PER"
 
 
@@ -113,16 +117,9 @@ def test_a_second_text_that_a_model_does_not_read_is_told(classifier):
         load(classifier)(["good"], ["bad"])
 
 
-def test_a_file_is_tagged_with_the_places_of_what_was_found(tmp_path, monkeypatch):
-    found = {"prediction": ["B-PER", "O"], "probabilities": [0.9, 0.8]}
-    monkeypatch.setattr(commands, "_load", lambda *given, **more: None)
-    monkeypatch.setattr(commands, "_ask", lambda loaded, examples: [found] * len(examples))
-    monkeypatch.setattr(
-        "bertops.inference.readers.complete",
-        lambda loaded, examples: [example | ADA for example in examples],
-    )
+def test_a_file_is_tagged_with_the_places_of_what_was_found(tmp_path, ada):
     source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
-    source.write_text('{"text": "Ada wrote"}\n')
+    source.write_text(json.dumps({"text": ada}) + "\n")
     CliRunner().invoke(app, ["tag", "-m", "m", "-i", str(source), "-o", str(target)])
     (row,) = lines(target)
     assert row["prediction"] == [

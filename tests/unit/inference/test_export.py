@@ -49,6 +49,15 @@ def test_an_export_that_disagrees_is_refused_and_not_written(
 
 
 @pytest.mark.parametrize(
+    ("name", "told"), [("rows.csv", "not a Parquet file"), ("no.parquet", "no such file")]
+)
+def test_rows_that_cannot_be_read_are_told(classifier, tmp_path, name, told):
+    (tmp_path / "rows.csv").write_text("text,label\ngood,positive\n")
+    with pytest.raises(UsageError, match=told):
+        export_onnx(load(classifier, device="cpu"), tmp_path / "exported", tmp_path / name)
+
+
+@pytest.mark.parametrize(
     ("metric", "reference", "holds"),
     [(-2.0, -2.0, True), (-2.01, -2.0, True), (-2.1, -2.0, False), (0.98, 1.0, False)],
 )

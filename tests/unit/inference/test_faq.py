@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 import bertops
@@ -20,12 +22,24 @@ def test_a_stored_question_finds_its_own_answer(classifier, tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("", "empty"), ('{"question": "x"}\n', "line 1 has no answer"), ("{", "line 1 is no JSON")],
+    [
+        (b"\n", "empty"),
+        (b'{"question": "x"}\n', "line 1 has no answer"),
+        (b'{"answer": "x"}\n\n{', "line 3 is no JSON"),
+        (b"\xff", "no UTF-8"),
+    ],
 )
 def test_a_store_that_cannot_be_used_is_told(tmp_path, content, message):
-    (tmp_path / "store.jsonl").write_text(content)
+    (tmp_path / "store.jsonl").write_bytes(content)
     with pytest.raises(StoreUnreadable, match=message):
         read_store(tmp_path / "store.jsonl")
+
+
+def test_only_a_line_feed_ends_an_entry_of_a_store(tmp_path):
+    answer = "first\u2028second\x85third"
+    store = json.dumps({"answer": answer}, ensure_ascii=False) + "\r\n"
+    (tmp_path / "store.jsonl").write_bytes(store.encode())
+    assert [entry["answer"] for entry in read_store(tmp_path / "store.jsonl")] == [answer]
 
 
 def test_vectors_have_length_one(classifier):
