@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from bertops.asking import open_registry
 from bertops.errors import BertopsError, GateRefused
 from bertops.evaluation.compare import explain
 from bertops.evaluation.report.card import write_card
@@ -29,7 +30,6 @@ from bertops.registry.signing import signing_key
 from bertops.registry.smoke import smoke_test
 from bertops.stages import lineage_tags, render_report, report_inputs
 from bertops.storage import read_json
-from bertops.tracking.store import open_store
 
 Standing = Literal["promoted", "champion", "refused", "waiting"]
 """`champion` was promoted before; `waiting` passed, and a person or the registry's mode keeps it
@@ -72,17 +72,6 @@ class Release:
     def refused(self) -> bool:
         """Whether a gate said no."""
         return self.standing == "refused"
-
-
-def open_registry(paths: Paths) -> Registry:
-    """The registry of the project, or that of the server that is set.
-
-    It asks for the signatures that params.yaml wants.
-    """
-    store = open_store(paths.mlflow_store)
-    file = paths.root / "params.yaml"
-    key = load(file).registry.public_key if file.exists() else None
-    return Registry(store.address, store.artifacts, paths.root / key if key else None)
 
 
 def register_all(params: Params, paths: Paths, registry: Registry) -> tuple[Registered, ...]:

@@ -43,12 +43,13 @@ def main() -> None:
 
 def tell(demo: Path) -> None:
     """Register four versions, try to promote each, roll back, and read the history."""
+    from bertops.asking import open_registry
     from bertops.params import load
     from bertops.paths import Paths
     from bertops.registry.promote import history, rollback
     from bertops.registry.register import Facts, register
     from bertops.registry.smoke import smoke_test
-    from bertops.release import open_registry, promote_version
+    from bertops.release import promote_version
     from bertops.storage import hash_tree
 
     paths = Paths(demo)

@@ -9,6 +9,7 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from bertops import graph, release, versioning
+from bertops.asking import open_registry
 from bertops.errors import BertopsError
 from bertops.params import load
 from bertops.paths import Paths
@@ -126,7 +127,7 @@ def _bring(
 def register(root: Path) -> tuple[Registered, ...]:
     """Make each model a version, unless the same thing was registered before."""
     params, paths = load(root / "params.yaml"), Paths(root)
-    found = release.register_all(params, paths, release.open_registry(paths))
+    found = release.register_all(params, paths, open_registry(paths))
     for one in found:
         say(f"register {one.name}: {one.sentence}")
     return found
@@ -136,7 +137,7 @@ def register(root: Path) -> tuple[Registered, ...]:
 def gate(root: Path, registered: tuple[Registered, ...]) -> tuple[Decision, ...]:
     """Ask the gates about each version."""
     params, paths = load(root / "params.yaml"), Paths(root)
-    return release.decide_all(params, paths, release.open_registry(paths), registered)
+    return release.decide_all(params, paths, open_registry(paths), registered)
 
 
 @task(name="promote", **SERVED)
@@ -145,7 +146,7 @@ def promote(
 ) -> tuple[Release, ...]:
     """Move the champions that may move."""
     params, paths = load(root / "params.yaml"), Paths(root)
-    registry = release.open_registry(paths)
+    registry = open_registry(paths)
     found = release.promote_all(params, paths, registry, registered, decisions)
     for one in found:
         say(f"promote {one.model}: {one.sentence}")
@@ -156,7 +157,7 @@ def promote(
 def report(root: Path, releases: tuple[Release, ...]) -> Path:
     """Write reports/report.html, the verdict on every model included."""
     params, paths = load(root / "params.yaml"), Paths(root)
-    return release.write_report(params, paths, release.open_registry(paths), releases)
+    return release.write_report(params, paths, open_registry(paths), releases)
 
 
 def address_of(report: Path, releases: tuple[Release, ...]) -> str:

@@ -10,6 +10,7 @@ from prefect.flow_runs import suspend_flow_run
 from prefect.runtime import flow_run
 
 from bertops import release
+from bertops.asking import open_registry
 from bertops.errors import GateRefused, UsageError
 from bertops.paths import Paths
 from bertops.registry.decide import Decision
@@ -63,7 +64,7 @@ def promotion(
             wait_for_a_person(told, timeout_s)
             if not was_resumed():
                 raise NotApproved(model, version)
-            approve(release.open_registry(Paths(root)), model, version, why=why)
+            approve(open_registry(Paths(root)), model, version, why=why)
         done = promote(root, model, version, why)
         told.said = done.sentence
         say(done.sentence)
@@ -116,7 +117,7 @@ def try_or_roll_back(root: Path, model: str, version: int) -> None:
     try:
         try_it(root, model, version)
     except Exception as error:  # whatever it is, the version was not seen to work
-        registry = release.open_registry(Paths(root))
+        registry = open_registry(Paths(root))
         if "previous_champion" in registry.aliases(model):
             back = rollback(registry, model, why=f"smoke test failed: {error}")
             say(back.sentence)
@@ -127,4 +128,4 @@ def try_or_roll_back(root: Path, model: str, version: int) -> None:
 def try_it(root: Path, model: str, version: int) -> None:
     """Load the version from the registry and ask it something."""
     paths = Paths(root)
-    smoke_test(release.open_registry(paths), model, version, paths.state / "models")
+    smoke_test(open_registry(paths), model, version, paths.state / "models")

@@ -225,8 +225,8 @@ def reconcile(
 
 
 def _open(root: Path) -> "Registry":
+    from bertops.asking import open_registry
     from bertops.paths import Paths
-    from bertops.release import open_registry
 
     return open_registry(Paths(root))
 

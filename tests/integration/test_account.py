@@ -51,7 +51,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in ("register_all", "decide_all", "promote_all"):
         monkeypatch.setattr(pipeline_module.release, name, lambda *_: ())
     monkeypatch.setattr(pipeline_module.release, "write_report", lambda *_: tmp_path / "r.html")
-    monkeypatch.setattr(pipeline_module.release, "open_registry", lambda _: None)
+    monkeypatch.setattr(pipeline_module, "open_registry", lambda _: None)
     monkeypatch.setattr(pipeline_module, "load", lambda _: None)
     monkeypatch.setenv("BERTOPS_PRICE_PER_HOUR", "3600")
     return tmp_path

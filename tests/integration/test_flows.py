@@ -9,6 +9,7 @@ import yaml
 from prefect.exceptions import Pause
 from typer.testing import CliRunner
 
+from bertops.asking import open_registry
 from bertops.cli.app import app
 from bertops.errors import BertopsError, GateRefused, UsageError
 from bertops.inference.load import load
@@ -17,7 +18,6 @@ from bertops.paths import Paths
 from bertops.registry.history import read_state
 from bertops.registry.register import Facts, register
 from bertops.registry.smoke import SmokeTestFailed
-from bertops.release import open_registry
 from bertops.storage import hash_tree
 from examples.promotion import add_noise
 from flows import promotion as promotion_flow

@@ -7,13 +7,13 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
+from bertops.asking import open_registry
 from bertops.cli.app import app
 from bertops.errors import GateRefused, UsageError
 from bertops.evaluation.reads import count_reads
 from bertops.paths import Paths
 from bertops.registry.client import VersionMissing
 from bertops.registry.register import Facts, register
-from bertops.release import open_registry
 from bertops.storage import hash_tree
 from examples.promotion import add_noise
 from tests.conftest import ROOT

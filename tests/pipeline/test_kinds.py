@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from bertops import graph, release, stages
+from bertops.asking import open_registry
 from bertops.params import load
 from bertops.paths import Paths
 from tests.toy import toy_project
@@ -112,7 +113,7 @@ def test_every_kind_goes_from_its_file_to_a_champion_and_into_the_report(project
     for stage in graph.read(project).stages:
         stages.run(project, stage.name, stage.item)
     params, paths = load(project / "params.yaml"), Paths(project)
-    registry = release.open_registry(paths)
+    registry = open_registry(paths)
     registered = release.register_all(params, paths, registry)
     assert [one.name for one in registered] == [
         "encoder", "sentiment", *(str(task["name"]) for task in TASKS)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bertops import services
+from bertops.asking import open_registry
 from bertops.evaluation.reads import count_reads
 from bertops.inference.load import load
 from bertops.inference.readers import predict
@@ -18,7 +19,7 @@ from bertops.registry.history import read_state
 from bertops.registry.promote import history
 from bertops.registry.register import Facts, register
 from bertops.registry.resolve import resolve
-from bertops.release import open_registry, promote_version
+from bertops.release import promote_version
 from bertops.storage import hash_file, hash_tree
 from examples.promotion import add_noise
 from tests.conftest import ROOT

@@ -8,10 +8,11 @@ from uuid import UUID
 
 import pytest
 
+from bertops.asking import open_registry
 from bertops.paths import Paths
 from bertops.registry.history import read_state
 from bertops.registry.register import Facts, register
-from bertops.release import open_registry, promote_version
+from bertops.release import promote_version
 from bertops.storage import hash_tree
 from examples.promotion import add_noise
 from tests.integration.tiny_project import TASK, tiny_project
