@@ -93,6 +93,8 @@ def repairs_of(params: NormalizeParams) -> Iterator[Repair]:
     if params.fix_encoding:
         yield Repair("fix_encoding", _has(MOJIBAKE), _each(_fix_encoding))
     yield Repair("line_ends", _has(LINE_ENDS), _replace(LINE_ENDS, "\n"))
+    if params.replace:
+        yield Repair("replace", _all, _replace_all(params.replace))
     if params.markup:
         yield Repair("entities", _has(ENTITY), _each(html.unescape))
         yield Repair("markup", _contains("<"), _strip_markup)
@@ -124,12 +126,25 @@ def _many_lines(text: pl.Series) -> pl.Series:
     return text.str.count_matches("\n", literal=True) >= WRAPPED_LINES
 
 
+def _all(text: pl.Series) -> pl.Series:
+    return pl.repeat(True, len(text), eager=True)
+
+
 def _not_ascii(text: pl.Series) -> pl.Series:
     return text.str.len_bytes() != text.str.len_chars()
 
 
 def _replace(pattern: str, value: str) -> Callable[[pl.Series], pl.Series]:
     return lambda text: text.str.replace_all(pattern, value)
+
+
+def _replace_all(values: dict[str, str]) -> Callable[[pl.Series], pl.Series]:
+    def apply(text: pl.Series) -> pl.Series:
+        for pattern, value in values.items():
+            text = text.str.replace_all(pattern, value)
+        return text
+
+    return apply
 
 
 def _each(function: Callable[[str], str]) -> Callable[[pl.Series], pl.Series]:

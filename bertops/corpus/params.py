@@ -1,8 +1,9 @@
 """Knobs of the corpus: where text comes from and what a document has to be like to stay."""
 
+import re
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from bertops.parallel import ParallelParams
 from bertops.section import Section
@@ -113,6 +114,11 @@ class NormalizeParams(Section):
     """Repairs that change the form of a text and not what it says."""
 
     enabled: bool = Field(True, description="Switch the whole step.")
+    replace: dict[str, str] = Field(
+        {},
+        description="Dirt of your own: regular expressions (Rust's syntax: no look-around) and "
+        "what stands in their place (`$1` is the first group), applied in order.",
+    )
     fix_encoding: bool = Field(True, description="Undo mojibake with ftfy where it is suspected.")
     unwrap: bool = Field(
         True, description="Join the lines of paragraphs that were wrapped at a fixed width."
@@ -123,6 +129,20 @@ class NormalizeParams(Section):
         "keep", description="Convert traditional Chinese to simplified (extra `chinese`: OpenCC)."
     )
     full_width: bool = Field(True, description="Full-width letters and digits become ASCII.")
+
+    @field_validator("replace")
+    @classmethod
+    def _patterns_compile(cls, replace: dict[str, str]) -> dict[str, str]:
+        import polars as pl
+
+        for pattern in replace:
+            try:
+                pl.Series([""]).str.contains(pattern)
+            except pl.exceptions.ComputeError as error:
+                found = re.search(r"^error: (.+)$", str(error), re.MULTILINE)
+                reason = found[1] if found else str(error)
+                raise ValueError(f"{pattern!r} is no regular expression: {reason}") from error
+        return replace
 
 
 class LanguageParams(Section):

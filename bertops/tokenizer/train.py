@@ -71,8 +71,9 @@ def train_tokenizer(
     origin = origin or params.init_from
     if origin is not None:
         return _adopt_tokenizer(corpus, target, origin)
-    documents, characters = _count_characters(corpus, params)
-    alphabet = choose_alphabet(characters, params.character_coverage)
+    documents, length, characters = _count_characters(corpus, params)
+    room = params.vocab_size - len(SPECIAL_TOKENS)
+    alphabet = choose_alphabet(characters, params.character_coverage, room)
     texts = progress(
         read_texts(corpus), what="learning the vocabulary", total=documents, unit="doc"
     )
@@ -83,7 +84,7 @@ def train_tokenizer(
         tokenizer = save_tokenizer(vocab, partial, params)
     return TokenizerReport(
         documents=documents,
-        characters=characters.total(),
+        characters=length,
         vocab_size=len(vocab),
         alphabet=len(alphabet),
         fit=measure_fit(tokenizer, read_texts(corpus), limit=MEASURED_DOCUMENTS),
@@ -109,19 +110,22 @@ def _adopt_tokenizer(corpus: Path, target: Path, origin: str) -> TokenizerReport
     )
 
 
-def _count_characters(corpus: Path, params: TokenizerParams) -> tuple[int, Counter[str]]:
+def _count_characters(corpus: Path, params: TokenizerParams) -> tuple[int, int, Counter[str]]:
+    """Documents, characters of the text, and how often each stands in it once normalized."""
     normalize = _normalizer(params).normalize_str
     characters: Counter[str] = Counter()
-    documents = 0
+    documents = length = 0
     for text in progress(read_texts(corpus), what="counting characters", unit="doc"):
         characters.update(normalize(text))
         documents += 1
-    return documents, characters
+        length += len(text)
+    return documents, length, characters
 
 
-def choose_alphabet(characters: Counter[str], coverage: float) -> list[str]:
+def choose_alphabet(characters: Counter[str], coverage: float, room: int) -> list[str]:
     """The most frequent characters that make up `coverage` of the text, in code-point order.
 
+    Fewer where their entries ("a", and "##a" if it can stand inside a word) would exceed `room`.
     Ties are broken by code point, so the choice depends on the counts alone.
     """
     ranked = sorted(
@@ -131,7 +135,8 @@ def choose_alphabet(characters: Counter[str], coverage: float) -> list[str]:
     enough = coverage * sum(n for _, n in ranked)
     kept, covered = [], 0
     for char, n in ranked:
-        if covered >= enough:
+        room -= 1 + _can_continue(char)
+        if covered >= enough or room < 0:
             break
         kept.append(char)
         covered += n

@@ -47,6 +47,22 @@ def test_joiners_stay_where_a_script_needs_them(text: str) -> None:
     assert repaired(text) == text
 
 
+def test_own_dirt_is_replaced_in_order_and_noted() -> None:
+    text = pl.Series("text", ["迈向/v  充满/v  １９９８年/t", "3/4 of it"])
+    params = NormalizeParams(replace={r"/[a-z]+\d*\s*": "", "(?i)(O)F": "$1-f"})
+    after, edits = normalize(text, params)
+    assert after.to_list() == ["迈向充满1998年", "3/4 o-f it"]
+    assert edits.to_list() == [["replace", "full_width"], ["replace"]]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "why"), [("(", "unclosed group"), ("a(?=b)", "look-around.*is not supported")]
+)
+def test_a_pattern_that_is_none_is_refused_with_the_reason(pattern: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        NormalizeParams(replace={pattern: ""})
+
+
 def test_joiners_go_where_they_hide_in_words() -> None:
     assert repaired("pass\u200dword \u200copen") == "password open"
 

@@ -94,9 +94,26 @@ def test_no_text_is_an_error(tmp_path):
 
 def test_rare_characters_are_left_out_by_coverage():
     counts = Counter({"a": 900, "b": 98, "c": 1, "d": 1, " ": 500})
-    assert choose_alphabet(counts, 0.998) == ["a", "b"]
-    assert choose_alphabet(counts, 0.9985) == ["a", "b", "c"]
-    assert choose_alphabet(counts, 1.0) == ["a", "b", "c", "d"]
+    assert choose_alphabet(counts, 0.998, 100) == ["a", "b"]
+    assert choose_alphabet(counts, 0.9985, 100) == ["a", "b", "c"]
+    assert choose_alphabet(counts, 1.0, 100) == ["a", "b", "c", "d"]
+
+
+def test_the_vocabulary_is_never_larger_than_asked_for(tmp_path):
+    """Chinese has more characters than a small vocabulary has entries: the rarest are [UNK]."""
+    counts = Counter({"看": 9, "a": 5, "!": 3, "影": 1})
+    assert choose_alphabet(counts, 1.0, 5) == ["!", "a", "影", "看"]
+    assert choose_alphabet(counts, 1.0, 4) == ["!", "a", "看"]
+    assert choose_alphabet(counts, 1.0, 3) == ["a", "看"]
+    han = [chr(0x4E00 + i) for i in range(300)]
+    texts = ["".join(han[: n + 1]) for n in range(300)]
+    corpus = write_corpus(tmp_path / "train", texts)
+    report = train_tokenizer(corpus, tmp_path / "tokenizer", TokenizerParams(vocab_size=128))
+    assert report.vocab_size == 128
+    assert report.characters == sum(map(len, texts))
+    tokenizer = load_tokenizer(tmp_path / "tokenizer")
+    tokens = tokenizer.encode(han[0] + han[299], add_special_tokens=False).tokens
+    assert tokens == [han[0], "[UNK]"]
 
 
 def test_the_fit_counts_words_and_unknown_tokens(trained):
