@@ -1,8 +1,8 @@
 """The parts of a training step that are our own, each against what it takes the place of.
 
-Shapes of the quickstart: 16 rows of 128 tokens, 3 heads of 64, a window of 16, 608 places to
-predict among 6,144 tokens. Forward and backward, one thread, milliseconds of its CPU time, best of
-many turns in which all sides take part.
+Shapes of a step of 16 rows of 128 tokens, half of the quickstart's: 3 heads of 64, a window of 16,
+608 places to predict among 6,144 tokens. Forward and backward, one thread, milliseconds of its CPU
+time, best of many turns in which all sides take part.
 """
 
 from __future__ import annotations
