@@ -19,7 +19,7 @@ from bertops.evaluation.tasks import CANDIDATE
 from bertops.evidence import gather_evidence, head_to_head
 from bertops.params import ENCODER, Params, load
 from bertops.paths import Paths
-from bertops.registry.client import Registry, VersionMissing
+from bertops.registry.client import Registry
 from bertops.registry.decide import Decision, decide
 from bertops.registry.gates import Evidence, GateResult
 from bertops.registry.history import check_aliases
@@ -37,14 +37,24 @@ back."""
 
 
 class NobodyJudges(BertopsError):
-    """An encoder that no task starts from: nothing tells what it is worth."""
+    """An encoder of which no task tells what it is worth, or what its champion is."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        super().__init__(
-            f"no task starts from the {name}, so nothing judges it "
-            "(a task with init_from in params.yaml starts from another)"
-        )
+    def __init__(self, version: int, champion: int | None, tasks: Sequence[str]) -> None:
+        self.version, self.champion, self.tasks = version, champion, tuple(tasks)
+        if not tasks:
+            said = (
+                "no task starts from the encoder, so nothing judges it "
+                "(a task with init_from in params.yaml starts from another)"
+            )
+        elif champion is None:
+            said = f"none of {', '.join(tasks)} was fine-tuned from encoder version {version}"
+        else:
+            said = (
+                f"none of {', '.join(tasks)} was fine-tuned from encoder version {version} and "
+                f"from the champion, version {champion}, so nothing compares them: keep a task of "
+                "the champion's in params.yaml for one more run"
+            )
+        super().__init__(said)
 
 
 @dataclass(frozen=True)
@@ -141,8 +151,8 @@ def decide_all(
 ) -> tuple[Decision, ...]:
     """Ask the gates about every registered version, before any of them is promoted.
 
-    An encoder is judged by what it is for: the first task that was fine-tuned from it. Where no
-    task was, it is refused, since a gate that cannot be decided has not passed.
+    An encoder is judged by what it is for: the first task that was fine-tuned from it and from the
+    champion. Where no task was, it is refused, since a gate that cannot be decided has not passed.
     """
     gates = params.registry.gates
     return tuple(
@@ -163,39 +173,43 @@ def _evidence(
     """What speaks for a version, once the champion is known that it is compared with."""
 
     def gather(champion: int | None) -> Evidence:
-        judge = _judge_of(params, name)
-        if judge is None:
-            raise NobodyJudges(name)
-
-        def speaker(number: int) -> int:
-            """The version of the judge that speaks for a version of `name`."""
-            return number if judge == name else _fine_tuned_from(registry, judge, name, number)
-
-        rival = None if champion is None else speaker(champion)
-        return gather_evidence(params, paths, registry, judge, speaker(version), rival)
+        judge, own, rival = _judge_of(params, registry, name, version, champion)
+        return gather_evidence(params, paths, registry, judge, own, rival)
 
     return gather
 
 
-def _judge_of(params: Params, name: str) -> str | None:
-    """The task that a model is judged by: its own; for the encoder the first that starts from it,
-    None where all start from other encoders."""
-    if name != ENCODER:
-        return name
-    return next((task.name for task in params.tasks if task.init_from is None), None)
+def _judge_of(
+    params: Params, registry: Registry, name: str, version: int, champion: int | None
+) -> tuple[str, int, int | None]:
+    """The task that judges a version, and the versions of its model that speak for both sides.
 
-
-def _fine_tuned_from(registry: Registry, task: str, encoder: str, version: int) -> int:
-    """The latest version of a task's model that was fine-tuned from a version of the encoder.
+    The model of a task speaks for itself. For an encoder speaks the first task that was fine-tuned
+    from it, and from the champion as well: a task that is new in params.yaml cannot compare them.
 
     Raises:
-        VersionMissing: none was.
+        NobodyJudges: there is no such task.
     """
-    content = registry.version(encoder, version).content
-    for found in reversed(registry.versions(task)):
-        if found.tags.get(f"bertops.data.{encoder}") == content:
-            return found.number
-    raise VersionMissing(task, f"version fine-tuned from {encoder} version {version}")
+    if name != ENCODER:
+        return name, version, champion
+    tasks = [task.name for task in params.tasks if task.init_from is None]
+    for task in tasks:
+        own = _fine_tuned_from(registry, task, version)
+        rival = None if champion is None else _fine_tuned_from(registry, task, champion)
+        if own is not None and (champion is None or rival is not None):
+            return task, own, rival
+    raise NobodyJudges(version, champion, tasks)
+
+
+def _fine_tuned_from(registry: Registry, task: str, encoder: int) -> int | None:
+    """The latest version of a task's model that was fine-tuned from a version of the encoder."""
+    content = registry.version(ENCODER, encoder).content
+    made = (
+        found.number
+        for found in reversed(registry.versions(task))
+        if found.tags.get(f"bertops.data.{ENCODER}") == content
+    )
+    return next(made, None)
 
 
 def promote_all(
@@ -244,11 +258,11 @@ def write_report(
 
 
 def _verdict(params: Params, paths: Paths, registry: Registry, one: Release) -> dict[str, Any]:
-    judge = _judge_of(params, one.model)
-    beside = _beside_rival(params, paths, registry, one) if judge == one.model else None
+    judge = _judge_of_encoder(params, registry, one) if one.model == ENCODER else None
+    beside = None if judge else _beside_rival(params, paths, registry, one)
     return {
         "task": one.model,
-        "judged_by": None if judge == one.model else judge or "no task",
+        "judged_by": judge,
         "version": one.version,
         "against": one.champion,
         "standing": one.standing,
@@ -256,6 +270,13 @@ def _verdict(params: Params, paths: Paths, registry: Registry, one: Release) -> 
         "gates": [gate.to_dict() | {"name": gate.gate, "reason": gate.said} for gate in one.gates],
         "head_to_head": beside,
     }
+
+
+def _judge_of_encoder(params: Params, registry: Registry, one: Release) -> str:
+    try:
+        return _judge_of(params, registry, one.model, one.version, one.champion)[0]
+    except NobodyJudges:
+        return "no task"
 
 
 def _in_short(refused: Release) -> str:

@@ -115,25 +115,34 @@ def test_answers_of_other_labels_are_not_compared(tmp_path, labels, told):
 
 
 class Shelf(MemoryLedger):
-    """A registry where version 1 of every model was fine-tuned from version 1 of the encoder."""
+    """A registry where version N of every model was fine-tuned from version N of the encoder.
+
+    Args:
+        held: the versions of a model, where it is not version 1 alone.
+    """
 
     public_key = None
 
+    def __init__(self, **held):
+        super().__init__()
+        self.held = held
+
     def version(self, name, number):
-        made_from = {"bertops.data.encoder": "encoder"}
-        return SimpleNamespace(number=number, content=name, tags=made_from)
+        made_from = {"bertops.data.encoder": f"encoder{number}"}
+        return SimpleNamespace(number=number, content=f"{name}{number}", tags=made_from)
 
     def versions(self, name):
-        return [self.version(name, 1)]
+        return [self.version(name, number) for number in self.held.get(name, [1])]
 
 
 @pytest.fixture
 def asked(monkeypatch):
-    """The tasks whose evidence was asked for; all of it is good, and every version answers."""
+    """Task, version and champion of the evidence asked for; all of it is good, and every version
+    answers."""
     tasks = []
 
     def gather(params, paths, registry, task, version, champion):
-        tasks.append(task)
+        tasks.append((task, version, champion))
         return Evidence(
             "accuracy", 0.82, 0.80, 0.84, 1000, 0.5, against_control=comparison("not worse"),
             against_champion=comparison("better"), slices=(), leaked=0,
@@ -157,7 +166,34 @@ def test_the_encoder_is_judged_by_the_first_task_that_starts_from_it(repository,
     params = of_tasks(load(repository / "params.yaml"), "another", None, None)
     new = Registered("encoder", 1, True, "encoder", None)
     (found,) = decide_all(params, Paths(tmp_path), Shelf(), [new])
-    assert (asked, found.passed) == (["task1"], True)
+    assert (asked, found.passed) == ([("task1", 1, None)], True)
+
+
+def judged(params, paths, shelf, version):
+    """What became of a version of the encoder, promoted if it may be."""
+    new = [Registered("encoder", version, True, "encoder", None)]
+    (found,) = promote_all(params, paths, shelf, new, decide_all(params, paths, shelf, new))
+    return found
+
+
+def test_a_task_that_the_champion_never_had_leaves_the_judging_to_one_that_it_had(
+    repository, tmp_path, asked
+):
+    params, paths = of_tasks(load(repository / "params.yaml"), None, None), Paths(tmp_path)
+    shelf = Shelf(encoder=[1, 2], task0=[2], task1=[1, 2])
+    assert [judged(params, paths, shelf, version).promoted for version in (1, 2)] == [True, True]
+    assert asked == [("task1", 1, None), ("task1", 2, 1)]
+
+
+def test_encoders_without_a_task_in_common_are_not_compared(repository, tmp_path, asked):
+    both, paths = of_tasks(load(repository / "params.yaml"), None, None), Paths(tmp_path)
+    shelf = Shelf(encoder=[1, 2], task0=[2], task1=[1])
+    assert judged(both, paths, shelf, 1).promoted
+    found = judged(both, paths, shelf, 2)
+    assert (found.refused, shelf.aliases("encoder")["champion"], len(asked)) == (True, 1, 1)
+    told = "none of task0, task1 was fine-tuned from encoder version 2 and from the champion"
+    assert told in found.sentence
+    assert "keep a task of the champion's in params.yaml" in found.sentence
 
 
 @pytest.mark.parametrize("preset", ["glue", "kinds"])
