@@ -32,8 +32,14 @@ def mark_told(leash: Mapping[str, str]) -> None:
 
 
 def stop_with_holder() -> None:
-    """Send our process group Ctrl-C as soon as nobody holds the file; nothing without one."""
+    """Send our process group Ctrl-C as soon as nobody holds the file; nothing without one.
+
+    Shells and cron start what they put into the background deaf to Ctrl-C, and so would be all that
+    it starts; a stage hears it again. Call it from the main thread.
+    """
     if place := os.environ.pop(HELD_FILE, None):  # of this process alone, not of those it starts
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         threading.Thread(target=_wait, args=(Path(place),), daemon=True).start()
 
 

@@ -73,6 +73,15 @@ def test_a_stage_is_told_once_when_the_process_that_runs_it_is_killed(
     wait_until(tmp_path, "saved".__eq__)
 
 
+def test_a_stage_stops_in_the_background_where_ctrl_c_is_ignored(tmp_path: Path) -> None:
+    deaf = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh"]
+    runner = subprocess.Popen([*deaf, sys.executable, "-c", RUNNER, str(tmp_path), STAGE])
+    wait_until(tmp_path, goes_on)
+    runner.kill()
+    runner.wait()
+    wait_until(tmp_path, "saved".__eq__)
+
+
 def test_a_stage_that_nobody_holds_goes_on(tmp_path: Path) -> None:
     stage = subprocess.Popen([sys.executable, "-c", STAGE, f"{tmp_path}/told"])
     wait_until(tmp_path, goes_on)
