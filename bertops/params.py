@@ -96,6 +96,12 @@ class Params(Section):
         return tasks
 
     @model_validator(mode="after")
+    def _tasks_can_be_trained_so(self) -> Self:
+        for task in self.tasks:
+            self.finetuning.for_task(task)
+        return self
+
+    @model_validator(mode="after")
     def _rows_fit_the_model(self) -> Self:
         _ = self.pretrain  # checks what no section can see alone
         return self

@@ -5,6 +5,7 @@
     data.py         rows → checked, deduplicated splits in Parquet
     kinds/          one class for each kind of task: reading, targets, gold values, baseline
     trainer.py      one run: HF Trainer as the loop, the best epoch kept by the task's metric
+    losses.py       what a model learns from in place of its own loss
     pool.py         runs side by side, one thread each
     lora.py         adapters in place of the encoder's weights
     tune.py         search for good values, on validation alone

@@ -22,6 +22,12 @@ SPLITS = ("train", "validation", "test")
 
 Format = Literal["csv", "tsv", "jsonl", "parquet", "conll", "squad", "lines", "dataset"]
 
+ONLY: Mapping[str, tuple[Kind, ...]] = {
+    "rdrop": ("classification", "regression"),
+    "dropout": ("classification", "regression", "tagging", "answering", "summarization"),
+}
+"""What is for tasks of some kinds alone."""
+
 
 class DataFile(Section):
     """One file of a task and the split it belongs to."""
@@ -237,6 +243,17 @@ class FinetuningParams(Section):
     control: bool = Field(True, description="Train the same architecture without pretraining.")
     warmup_share: float = Field(0.1, ge=0, lt=1, description="Share of steps to warm up.")
     weight_decay: float = Field(0.01, ge=0, description="AdamW weight decay.")
+    dropout: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="Share dropped in the encoder while it is fine-tuned; its own.",
+    )
+    rdrop: float = Field(
+        0.0, ge=0, description="R-Drop (Liang et al. 2021): each row is read twice with other "
+        "dropout, and this is the weight of what keeps both answers together; 0: read once. Up to "
+        "twice the time; classification and regression.",
+    )  # fmt: skip
     classifier_dropout: float | None = Field(
         None, ge=0, lt=1, description="Dropout before the classifier; the encoder's own."
     )
@@ -253,5 +270,16 @@ class FinetuningParams(Section):
     )
 
     def for_task(self, task: TaskParams) -> "FinetuningParams":
-        """These parameters with the task's own overrides."""
-        return FinetuningParams.model_validate(self.model_dump() | task.overrides)
+        """These parameters with the task's own overrides.
+
+        Raises:
+            ValueError: tasks of this kind are not trained so.
+        """
+        found = FinetuningParams.model_validate(self.model_dump() | task.overrides)
+        for name, kinds in ONLY.items():
+            if getattr(found, name) and task.kind not in kinds:
+                raise ValueError(
+                    f"finetuning.{name} is for {' and '.join(kinds)}, and task {task.name!r} is "
+                    f"{task.kind}: give it overrides: {{{name}: 0}}"
+                )
+        return found

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
@@ -112,7 +113,8 @@ def train(
     keeper = KeepBest(score, params.patience)
     with tempfile.TemporaryDirectory() as unused:
         arguments = _arguments(unused, seed, learning_rate, params, len(rows))
-        trainer = (make_trainer or hf_trainer)(model, rows, arguments, pad_id, loss)
+        make = make_trainer or partial(hf_trainer, readings=2 if params.rdrop else 1)
+        trainer = make(model, rows, arguments, pad_id, loss)
         trainer.add_callback(keeper)
         trainer.add_callback(LogSteps(log))
         trainer.remove_callback(PrinterCallback)
@@ -124,9 +126,18 @@ def train(
 
 
 def hf_trainer(
-    model: Any, rows: Sequence[Feature], arguments: dict[str, Any], pad_id: int, loss: Any
+    model: Any,
+    rows: Sequence[Feature],
+    arguments: dict[str, Any],
+    pad_id: int,
+    loss: Any,
+    readings: int = 1,
 ) -> Trainer:
-    """HF Trainer over rows of token ids, in batches of similar length, on one device."""
+    """HF Trainer over rows of token ids, in batches of similar length, on one device.
+
+    Args:
+        readings: how often a batch stands in its step.
+    """
     args = TrainingArguments(
         **arguments, train_sampling_strategy="group_by_length", remove_unused_columns=False
     )
@@ -134,7 +145,7 @@ def hf_trainer(
         model=model,
         args=on_one_device(args),
         train_dataset=list(rows),
-        data_collator=lambda batch: collate(batch, pad_id),
+        data_collator=lambda batch: collate([*batch] * readings, pad_id),
         compute_loss_func=loss,
     )
 

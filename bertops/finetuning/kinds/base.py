@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
+from bertops.errors import BertopsError
 from bertops.finetuning.params import FinetuningParams, TaskParams
 from bertops.inference.markup import strip_html
 from bertops.inference.reader import Encoded, Example, Prediction
 from bertops.inference.readers import READERS
+from bertops.model.build import DROPOUTS
 
 Feature = dict[str, Any]
 """A training row: arguments of the model with its targets, not padded."""
@@ -24,6 +26,16 @@ class BadRow(Exception):
     def __init__(self, problem: str, detail: str, *, fatal: bool = True) -> None:
         self.problem, self.detail, self.fatal = problem, detail, fatal
         super().__init__(f"{problem}: {detail}")
+
+
+class NothingDropped(BertopsError):
+    """R-Drop was asked for, and the encoder reads a row the same way each time."""
+
+    def __init__(self, encoder: str) -> None:
+        super().__init__(
+            f"finetuning.rdrop compares two readings with other dropout, and {encoder} drops "
+            "nothing; set finetuning.dropout too (0.1 is usual), or rdrop to 0"
+        )
 
 
 class Baseline(Protocol):
@@ -111,8 +123,13 @@ class TaskKind(ABC):
         }
         config = transformers.AutoConfig.from_pretrained(encoder, **(labels if names else {}))
         config.problem_type = self.problem_type
+        places = DROPOUTS.get(config.model_type, ())
+        if params.dropout is not None:
+            config.update(dict.fromkeys(places, params.dropout))
         if params.classifier_dropout is not None:
             config.classifier_dropout = params.classifier_dropout
+        if params.rdrop and not any(getattr(config, name) for name in places):
+            raise NothingDropped(encoder)
         model_class = getattr(transformers, READERS[self.task.kind].model_class)
         if fresh:
             return model_class.from_config(config)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from bertops.finetuning.baselines import Majority, TfidfClassifier
@@ -54,10 +55,22 @@ class Classification(TaskKind):
         }
 
     def loss(self, train: Sequence[Example], params: FinetuningParams) -> Any:
-        """Cross-entropy with classes weighed by the inverse of their frequency, if asked."""
-        if params.class_weights == "none" or self.task.multi_label:
-            return None
-        return weighted_cross_entropy(balanced_weights(train, self.task.label_names))
+        """Cross-entropy with classes weighed by the inverse of their frequency, if asked, and with
+        R-Drop, if asked."""
+        import torch
+
+        from bertops.finetuning.losses import binary_cross_entropy, cross_entropy, rdrop
+
+        several = self.task.multi_label
+        weights = None
+        if params.class_weights == "balanced" and not several:
+            weights = balanced_weights(train, self.task.label_names)
+        own = binary_cross_entropy if several else cross_entropy(weights)
+        if params.rdrop:
+            return rdrop(
+                own, params.rdrop, torch.sigmoid if several else partial(torch.softmax, dim=-1)
+            )
+        return own if weights else None
 
 
 def _name_of(raw: Any, task: TaskParams) -> str:
@@ -85,14 +98,3 @@ def balanced_weights(train: Sequence[Example], names: Sequence[str]) -> list[flo
     """n / (classes × n of the class), 0 for a class without rows: scikit-learn's `balanced`."""
     counts = Counter(example["label"] for example in train)
     return [len(train) / (len(names) * counts[n]) if counts[n] else 0.0 for n in names]
-
-
-def weighted_cross_entropy(weights: Sequence[float]) -> Any:
-    """A loss in the form of HF Trainer's `compute_loss_func`."""
-    import torch
-
-    def loss(outputs: Any, labels: Any, num_items_in_batch: Any = None) -> Any:
-        weight = torch.tensor(weights, device=outputs.logits.device)
-        return torch.nn.functional.cross_entropy(outputs.logits.float(), labels, weight=weight)
-
-    return loss

@@ -11,6 +11,7 @@ from bertops.finetuning.kinds.base import (
     read_number,
     read_pair,
 )
+from bertops.finetuning.params import FinetuningParams
 from bertops.inference.reader import Encoded, Example
 
 
@@ -26,6 +27,14 @@ class Regression(TaskKind):
     def training_rows(self, encoded: Encoded, tokenizer: Any) -> list[Feature]:
         """The number."""
         return [f.inputs() | {"labels": encoded.examples[f.row]["label"]} for f in encoded.features]
+
+    def loss(self, train: Sequence[Example], params: FinetuningParams) -> Any:
+        """The squared error with R-Drop, if asked."""
+        import torch
+
+        from bertops.finetuning.losses import rdrop, squared_error
+
+        return rdrop(squared_error, params.rdrop, torch.Tensor.float) if params.rdrop else None
 
     def baselines(
         self, train: Sequence[Example], validation: Sequence[Example]
