@@ -109,16 +109,16 @@ def _gap(
     def both(metric: str) -> tuple[float, float]:
         return float(frame[metric][names[0]]), float(frame[metric][names[1]])
 
-    accuracy = both("accuracy")
+    first, second = (float(answers.correct[some].mean()) for some in members)
     return GroupGap(
         grouping=grouping,
         groups=names,
         documents=sizes,
-        accuracy=accuracy,
+        accuracy=(first, second),
         positive_share=both("selection_rate"),
         true_positive_rate=both("true_positive_rate"),
         false_positive_rate=both("false_positive_rate"),
-        gap=accuracy[0] - accuracy[1],
+        gap=first - second,
         low=low,
         high=high,
         standing=_standing(min(sizes), low, high, params),
@@ -143,13 +143,11 @@ def _metric_frame(
         selection_rate,
         true_positive_rate,
     )
-    from sklearn.metrics import accuracy_score
 
     last = answers.classes - 1
     chosen = members[0] | members[1]
     frame = MetricFrame(
         metrics={
-            "accuracy": accuracy_score,
             "selection_rate": selection_rate,
             "true_positive_rate": true_positive_rate,
             "false_positive_rate": false_positive_rate,

@@ -111,3 +111,19 @@ def test_interval_of_the_auc_covers_as_promised(params: CompareParams) -> None:
         )
         covered += low <= 0.5 <= high
     assert 180 <= covered <= 199
+
+
+def test_of_three_classes_each_counts_in_a_group_s_accuracy(
+    guess: Guess, params: CompareParams
+) -> None:
+    answers = guess("a", 1.0, classes=3)
+    women = np.arange(len(answers)) % 2 == 0
+    texts = np.where(women, "she sang", "he sang").astype(object)
+    # Mixed up are the first two classes alone; who is asked for the last one sees no difference.
+    swapped = np.array([1, 0, 2])[answers.gold]
+    spoiled = dataclasses.replace(
+        answers, predicted=np.where(women, swapped, answers.gold), columns={"text": texts}
+    )
+    (found,) = group_gaps(spoiled, BiasParams(), params)
+    assert found.accuracy == (pytest.approx(spoiled.correct[women].mean()), 1.0)
+    assert found.low < found.gap < found.high < 0
