@@ -57,7 +57,11 @@ class TagReader(Reader):
         return spans.values()
 
     def tokenize(self, examples: Sequence[Example]) -> list[Features]:
-        """Token ids; `places` has the index of the word of each token, None for special ones."""
+        """Token ids; `places` has the index of the word of each token, None for special ones.
+
+        A window that begins in the middle of a word leaves it to the one before, and one that holds
+        nothing else is not read.
+        """
         encoded = self.tokenizer(
             [list(self.units(e)) for e in examples],
             is_split_into_words=True,
@@ -70,7 +74,16 @@ class TagReader(Reader):
         ids = encoded["input_ids"]
         types = encoded.get("token_type_ids") or [None] * len(ids)
         rows = encoded["overflow_to_sample_mapping"]
-        return [Features(rows[i], ids[i], types[i], encoded.word_ids(i)) for i in range(len(ids))]
+        found: list[Features] = []
+        for i, row in enumerate(rows):
+            places = encoded.word_ids(i)
+            if i and rows[i - 1] == row:
+                begun = next((word for word in places if word is not None), None)
+                places = [None if word == begun else word for word in places]
+                if not any(word is not None for word in places):
+                    continue
+            found.append(Features(row, ids[i], types[i], places))
+        return found
 
     def units(self, example: Example) -> Sequence[str]:
         """What is tagged."""

@@ -13,7 +13,8 @@ from bertops.inference.answer import AnswerReader
 from bertops.inference.card import TaskCard
 from bertops.inference.encode import encode
 from bertops.inference.forward import batches_by_length
-from bertops.inference.tag import TagReader
+from bertops.inference.summarize import SummaryReader
+from bertops.inference.tag import TagReader, first_tokens
 from tests.unit.encoders import SPECIAL, make_tokenizer
 
 LETTERS = "a b c d e f g h i j k l"
@@ -71,6 +72,19 @@ def test_batches_hold_every_row_once_within_their_budget():
     assert sorted(index for batch in batches for index in batch) == list(range(7))
     assert batches[0] == [6]  # longer than the budget: alone
     assert all(len(b) == 1 or len(b) * max(lengths[i] for i in b) <= 18 for b in batches)
+
+
+def test_a_unit_that_a_window_begins_in_the_middle_of_is_read_in_the_one_before():
+    sentences = ["a b c d e", "f g h i j k", "l m"]
+    tokenizer = make_tokenizer()
+    windows = SummaryReader(tokenizer, card("windows", 10)).tokenize([{"sentences": sentences}])
+    assert len(windows) > 1
+    begun = [
+        (sentences[place], tokenizer.decode([window.input_ids[token]]))
+        for window in windows
+        for token, place in first_tokens(window.places)
+    ]
+    assert sorted(set(begun)) == [(sentence, sentence[0]) for sentence in sentences]
 
 
 @pytest.mark.parametrize("max_length", [8, 9, 12, 16, 31])
