@@ -110,9 +110,9 @@ def prepare_task(
         splits[name] = _sample(splits[name], limit)
     _complete_slices(splits, task.columns.slices)
     findings = notes.findings()
-    fatal = [f for f in findings if f.problem in notes.fatal] + _check_splits(splits, kind)
-    if fatal:
-        raise TaskDataInvalid(task.name, fatal)
+    wrong = _check_splits(splits, kind)
+    if wrong or notes.fatal:
+        raise TaskDataInvalid(task.name, [*findings, *wrong])
     _write(splits, target)
     return TaskDataReport(
         task=task.name,
@@ -165,6 +165,7 @@ def _read_splits(
         for row in progress(read_rows(file, root), what=f"reading {file.path}", unit="row"):
             read += 1
             try:
+                _refuse_more_fields(row.values)
                 _refuse_half_characters(row.values)
                 example = kind.read(row.values)
                 group = document_id(kind.group(row.values))
@@ -177,6 +178,12 @@ def _read_splits(
             slices = {f"{SLICE}{name}": row.values.get(name) for name in task.columns.slices}
             splits[place].append({"document_id": identity} | example | origin | slices)
     return read, splits
+
+
+def _refuse_more_fields(values: Mapping[Any, Any]) -> None:
+    if more := values.get(None):
+        detail = f"{len(more)} more than the header has, from {more[0][:60]!r}"
+        raise BadRow("too many fields", detail, fatal=False)
 
 
 def _refuse_half_characters(values: Mapping[str, Any]) -> None:

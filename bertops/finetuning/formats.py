@@ -57,9 +57,11 @@ def read_rows(file: DataFile, root: Path) -> Iterator[Row]:
         )
     try:
         for number, values in enumerate(READERS[name](path, file)):
+            if not isinstance(values, dict):
+                raise TaskFileUnreadable(file.path, f"row {number} is no JSON object")
             if _selected(values, file):
                 yield Row(values, file.path, number)
-    except (ValueError, KeyError, csv.Error, EOFError, OSError) as error:
+    except (ValueError, csv.Error, EOFError, OSError) as error:
         raise TaskFileUnreadable(file.path, f"{error}") from error
 
 
@@ -155,16 +157,20 @@ def _read_conll(path: Path, file: DataFile) -> Iterator[Any]:
 def _read_squad(path: Path, file: DataFile) -> Iterator[Any]:
     """Questions of SQuAD 1.1 or 2.0 with their passages; answers are text and answer_start."""
     with open_text(path) as text:
-        articles = json.load(text)["data"]
-    for article in articles:
-        for paragraph in article["paragraphs"]:
-            for question in paragraph["qas"]:
-                yield {
-                    "context": paragraph["context"],
-                    "question": question["question"],
-                    "answers": question["answers"],
-                    "title": article.get("title"),
-                }
+        articles = json.load(text)
+    try:
+        for article in articles["data"]:
+            for paragraph in article["paragraphs"]:
+                for question in paragraph["qas"]:
+                    yield {
+                        "context": paragraph["context"],
+                        "question": question["question"],
+                        "answers": question["answers"],
+                        "title": article.get("title"),
+                    }
+    except (KeyError, TypeError, AttributeError) as error:
+        wanted = "data[].paragraphs[].qas[] with context, question and answers"
+        raise ValueError(f"not in the shape of SQuAD, {wanted}: {error}") from error
 
 
 def _read_lines(path: Path, file: DataFile) -> Iterator[Any]:

@@ -1,7 +1,8 @@
-"""A tag for each word: named entities in IOB2."""
+"""A tag for each word: named entities in IOB2; IOB1 is turned into it."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from bertops.finetuning.kinds.base import (
@@ -82,7 +83,15 @@ def _tags(values: Mapping[str, Any], task: TaskParams) -> list[str]:
     unknown = [tag for tag in raw if str(tag) not in known]
     if unknown:
         raise BadRow("unknown label", f"{unknown[0]!r} is not among {', '.join(known)}")
-    return [known[str(tag)] for tag in raw]
+    return _begun([known[str(tag)] for tag in raw])
+
+
+def _begun(tags: list[str]) -> list[str]:
+    """The tags in IOB2: an I- that continues nothing, as IOB1 has it, begins an entity."""
+    return [
+        f"B-{tag[2:]}" if tag.startswith("I-") and last[2:] != tag[2:] else tag
+        for last, tag in pairwise(["O", *tags])
+    ]
 
 
 class FrequentTag:

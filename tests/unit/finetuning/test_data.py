@@ -6,6 +6,7 @@ from collections import defaultdict
 import pytest
 from pydantic import ValidationError
 
+from bertops import metrics
 from bertops.document import SplitParams, document_id, split_of
 from bertops.errors import GateRefused
 from bertops.finetuning.data import TaskDataInvalid, prepare_task, read_split, split_names
@@ -342,3 +343,49 @@ def test_tags_and_words_of_any_other_shape_are_told(project, row, told):
     task = declare(project, [row] * 9, kind="tagging", labels=["PER"], columns=columns)
     with pytest.raises(TaskDataInvalid, match=told):
         prepare(task, project)
+
+
+def test_tags_in_iob1_become_iob2(project):
+    tags = ["I-PER", "I-PER", "O", "I-LOC", "B-LOC", "I-PER"]
+    rows = [{"words": [f"word{n}", *"abcde"], "label": tags} for n in range(60)]
+    task = declare(project, rows, kind="tagging", labels=["PER", "LOC"], columns={"text": "words"})
+    prepare(task, project)
+    gold = [row["label"] for row in read_split(project / "out", "test")]
+    assert gold[0] == ["B-PER", "I-PER", "O", "B-LOC", "B-LOC", "B-PER"]
+    assert metrics.score("entity_f1", gold, gold, ()) == 1.0
+
+
+def test_a_row_with_more_fields_than_the_header_is_left_out_and_told(task, project):
+    rows = [review(n) for n in range(36)]
+    lines = [f"{row['label']},{row['text']}" for row in rows]
+    lines[3:5] = ["1,Great, really great film", "0,Bad, and long"]
+    (project / "train.csv").write_text("\n".join(["label,text", *lines]), encoding="utf-8")
+    files = [{"path": "train.csv", "split": "train"}, *task.model_dump()["data"][1:]]
+    report = prepare(TaskParams(**task.model_dump() | {"data": files}), project)
+    assert [(f.problem, f.count) for f in report.dropped] == [("too many fields", 2)]
+    assert "1 more than the header has, from ' really great film'" in report.dropped[0].rows[0]
+    assert not {"Great", "Bad"} & {row["text"] for row in read_split(project / "out", "train")}
+
+
+def test_where_no_row_is_left_the_reason_is_told(project):
+    rows = [asked(f"passage {n}", n, []) for n in range(30)]
+    columns = {"text": "context", "text_b": "question", "label": "answers"}
+    with pytest.raises(TaskDataInvalid, match=r"no answer in by_hash: 30 rows(.|\n)*no rows in"):
+        prepare(declare(project, rows, kind="answering", columns=columns), project)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("rows.jsonl", '[{"text": "a", "label": 1}]', "row 0 is no JSON object"),
+        ("rows.json", "[]", "not in the shape of SQuAD"),
+        ("rows.json", '{"version": 2}', "not in the shape of SQuAD.*'data'"),
+        ("rows.json", '{"data": [{"paragraphs": [7]}]}', "not in the shape of SQuAD"),
+    ],
+)
+def test_json_of_another_shape_is_told(project, name, content, told):
+    (project / name).write_text(content, encoding="utf-8")
+    more = {"format": "squad"} if name == "rows.json" else {}
+    data = [{"path": name, "split": "by_hash", **more}]
+    with pytest.raises(TaskFileUnreadable, match=told):
+        prepare(TaskParams(name="t", kind="answering", data=data), project)
