@@ -89,20 +89,34 @@ def open_bench(
     """Read splits of a task, all of them by default, and encode them with `encoder`'s tokenizer.
 
     Raises:
-        UsageError: the encoder reads fewer tokens than `max_length`.
+        UsageError: there is no such encoder, or it reads fewer tokens than the task asks for.
     """
     quiet_transformers()
-    positions = transformers.AutoConfig.from_pretrained(encoder).max_position_embeddings
-    if task.max_length > positions:
-        raise UsageError(
-            f"task {task.name!r} asks for max_length {task.max_length}, "
-            f"the encoder {encoder} reads {positions}; lower tasks.max_length"
-        )
+    positions = _positions(encoder)
+    lengths = {"max_length": task.max_length}
+    if task.kind == "translation":  # the decoder is a copy of the encoder, and begins with [CLS]
+        lengths["target_length"] = task.target_length
+    for name, length in lengths.items():
+        if length > positions:
+            raise UsageError(
+                f"task {task.name!r} asks for {name} {length}, "
+                f"the encoder {encoder} reads {positions}; lower tasks.{name}"
+            )
     tokenizer = transformers.AutoTokenizer.from_pretrained(encoder)
     reader = READERS[task.kind](tokenizer, _card(task), params.precision)
     names = splits or split_names(data)
     encoded = {name: reader.encode(read_split(data, name)) for name in names}
     return Bench(kind_of(task), reader, params, encoder, encoded)
+
+
+def _positions(encoder: str) -> int:
+    try:
+        return int(transformers.AutoConfig.from_pretrained(encoder).max_position_embeddings)
+    except OSError as error:
+        raise UsageError(
+            f"no encoder {encoder!r}: neither a model directory nor to be had from Hugging Face's "
+            "hub; check init_from of the task"
+        ) from error
 
 
 def key_of(task: TaskParams, data: Path, encoder: str, params: FinetuningParams) -> str:

@@ -24,6 +24,7 @@ Format = Literal["csv", "tsv", "jsonl", "parquet", "conll", "squad", "lines", "d
 
 ONLY: Mapping[str, tuple[Kind, ...]] = {
     "rdrop": ("classification", "regression"),
+    "lora": ("classification", "regression", "tagging", "answering", "summarization"),
     "dropout": ("classification", "regression", "tagging", "answering", "summarization"),
 }
 """What is for tasks of some kinds alone."""
@@ -108,7 +109,9 @@ class TaskParams(Section):
     summary_share: float = Field(0.3, gt=0, le=1, description="Share of sentences to keep.")
     target_length: int = Field(64, gt=1, description="Tokens of a translation at most.")
     multi_label: bool = Field(False, description="A text may have any number of labels.")
-    label_separator: str = Field(",", description="Between labels of one field (multi_label).")
+    label_separator: str = Field(
+        ",", min_length=1, description="Between labels of one field (multi_label)."
+    )
     strip_html: bool = Field(False, description="Replace HTML tags and entities in the texts.")
     train_rows: int | None = Field(None, gt=0, description="Labelled rows to train on; all.")
     validation_rows: int | None = Field(None, gt=0, description="Rows to validate on; all.")
@@ -182,6 +185,8 @@ class TaskParams(Section):
             raise ValueError("data needs a train and a test split, or a file with split: by_hash")
         if self.kind == "classification" and len(self.label_names) < 2:
             raise ValueError("labels needs at least two names")
+        if self.kind == "translation" and self.long_texts == "windows":
+            raise ValueError("long_texts cannot be windows for translation: a text has one")
         FinetuningParams.model_validate(self.overrides)
         return self
 
@@ -269,6 +274,13 @@ class FinetuningParams(Section):
         "auto", description="auto: bf16 where the hardware multiplies it, else fp32."
     )
 
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_are_different(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("must be different: the same seed twice is the same run twice")
+        return value
+
     def for_task(self, task: TaskParams) -> "FinetuningParams":
         """These parameters with the task's own overrides.
 
@@ -278,8 +290,14 @@ class FinetuningParams(Section):
         found = FinetuningParams.model_validate(self.model_dump() | task.overrides)
         for name, kinds in ONLY.items():
             if getattr(found, name) and task.kind not in kinds:
+                off = "null" if name == "lora" else "0"
                 raise ValueError(
                     f"finetuning.{name} is for {' and '.join(kinds)}, and task {task.name!r} is "
-                    f"{task.kind}: give it overrides: {{{name}: 0}}"
+                    f"{task.kind}: give it overrides: {{{name}: {off}}}"
                 )
+        if found.class_weights != "none" and (task.kind != "classification" or task.multi_label):
+            raise ValueError(
+                "finetuning.class_weights is for classification with one label a text, and task "
+                f"{task.name!r} is not: give it overrides: {{class_weights: none}}"
+            )
         return found

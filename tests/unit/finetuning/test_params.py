@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from pydantic import ValidationError
 
@@ -73,3 +75,34 @@ def test_tags_may_be_mapped_from_any_order():
     names = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
     assert declare("tagging", labels=numbers).label_names == names
     assert declare("tagging", labels=["PER", "LOC"]).label_names == names
+
+
+@pytest.mark.parametrize(
+    ("kind", "task", "overrides", "told"),
+    [
+        ("tagging", {}, {"class_weights": "balanced"}, "class_weights is for classification"),
+        (
+            "classification",
+            {"multi_label": True},
+            {"class_weights": "balanced"},
+            "one label a text",
+        ),
+        ("embedding", {}, {"lora": {"rank": 4}}, "overrides: {lora: null}"),
+        ("translation", {}, {"lora": {"rank": 4}}, "finetuning.lora is for"),
+        ("tagging", {}, {"rdrop": 1.0}, "overrides: {rdrop: 0}"),
+    ],
+)
+def test_a_switch_that_a_kind_does_not_have_is_refused(kind, task, overrides, told):
+    declared = declare(kind, labels=["a", "b"], overrides=overrides, **task)
+    with pytest.raises(ValueError, match=re.escape(told)):
+        FinetuningParams().for_task(declared)
+
+
+def test_a_translation_is_not_made_of_windows():
+    with pytest.raises(ValidationError, match="long_texts cannot be windows for translation"):
+        declare("translation", long_texts="windows")
+
+
+def test_a_seed_counts_once():
+    with pytest.raises(ValidationError, match="the same seed twice is the same run twice"):
+        FinetuningParams(seeds=(1, 2, 1))

@@ -6,9 +6,10 @@ from bertops.document import SplitParams
 from bertops.errors import UsageError
 from bertops.finetuning import attempt as attempt_module
 from bertops.finetuning import bench as bench_module
+from bertops.finetuning.bench import open_bench
 from bertops.finetuning.data import prepare_task, read_split
 from bertops.finetuning.kinds.embedding import Embedding
-from bertops.finetuning.params import FinetuningParams
+from bertops.finetuning.params import FinetuningParams, TaskParams
 from bertops.finetuning.predictions import read_predictions
 from bertops.finetuning.run import FinetuningFailed, finetune_task
 from bertops.finetuning.trainer import hf_trainer
@@ -138,6 +139,18 @@ def test_a_task_longer_than_the_encoder_is_refused(task, project, encoder):
             project / "w",
             FinetuningParams(),
         )
+
+
+def test_a_translation_longer_than_the_decoder_is_refused(tmp_path, encoder):
+    data = [{"path": "all.jsonl", "split": "by_hash"}]
+    long = TaskParams(name="t", kind="translation", data=data, max_length=64, target_length=65)
+    with pytest.raises(UsageError, match=r"target_length 65, the encoder .* reads 64"):
+        open_bench(long, tmp_path, str(encoder), FinetuningParams())
+
+
+def test_an_encoder_that_is_nowhere_is_told(tmp_path, task):
+    with pytest.raises(UsageError, match=r"no encoder 'models/typo'.*check init_from"):
+        open_bench(task, tmp_path, "models/typo", FinetuningParams())
 
 
 def test_a_batch_stays_on_one_gpu_where_there_are_several(monkeypatch, tmp_path, encoder, task):
