@@ -59,9 +59,9 @@ def predict(
     loaded = _load(context.obj, model)
     if second or second_column:
         check_second(loaded)
-    if input is not None:
+    if source := _source(input, output, texts, explain):
         columns = {"text": text_column} | ({"text_b": second_column} if second_column else {})
-        _ask_file(partial(_ask, loaded), input, output, columns, json)
+        _ask_file(partial(_ask, loaded), source, output, columns, json)
         return
     found = _ask(loaded, _examples(texts, second))
     if explain is not None:
@@ -112,8 +112,8 @@ def fill_mask(
     def check(example: "Example") -> str | None:
         return problem_of(loaded, example["text"])
 
-    if input is not None:
-        _ask_file(ask, input, output, {"text": text_column}, json, check)
+    if source := _source(input, output, texts):
+        _ask_file(ask, source, output, {"text": text_column}, json, check)
         return
     given = [example["text"] for example in _examples(texts)]
     found = fill(loaded, given, top)
@@ -140,9 +140,9 @@ def answer(
 ) -> None:
     """Find the answer to a question in a passage."""
     loaded = _load(context.obj, model, kind="answering")
-    if input is not None:
+    if source := _source(input, output, question or passage):
         columns = {"text": passage_column, "text_b": question_column}
-        _ask_file(partial(_ask, loaded), input, output, columns, json)
+        _ask_file(partial(_ask, loaded), source, output, columns, json)
         return
     found = _ask(loaded, [{"text": passage or "", "text_b": question or ""}])
     said = [found[0]["prediction"] or "(no answer)", f"{found[0]['probabilities'][0]:.3f}"]
@@ -175,8 +175,8 @@ def tag(
             for named in named_in(examples)
         ]
 
-    if input is not None:
-        _ask_file(ask, input, output, {"text": text_column}, json)
+    if source := _source(input, output, texts):
+        _ask_file(ask, source, output, {"text": text_column}, json)
         return
     tagged = named_in(_examples(texts))
     if json:
@@ -242,8 +242,8 @@ def embed(
         rows = vectors_of(loaded, [example["text"] for example in examples]).tolist()
         return [{"prediction": row, "probabilities": None} for row in rows]
 
-    if input is not None:
-        _ask_file(ask, input, output, {"text": text_column}, True)
+    if source := _source(input, output, texts):
+        _ask_file(ask, source, output, {"text": text_column}, True)
         return
     found = ask(_examples(texts))
     print_json(
@@ -279,8 +279,8 @@ def faq(
             {"prediction": [asdict(one) for one in row], "probabilities": None} for row in found
         ]
 
-    if input is not None:
-        _ask_file(ask, input, output, {"text": question_column}, json)
+    if source := _source(input, output, questions):
+        _ask_file(ask, source, output, {"text": question_column}, json)
         return
     given = [example["text"] for example in _examples(questions)]
     found = stored.ask(given, top)
@@ -325,8 +325,8 @@ def _run(
     json: bool,
 ) -> None:
     """A command whose predictions are texts."""
-    if input is not None:
-        _ask_file(partial(_ask, loaded), input, output, {"text": column}, json)
+    if source := _source(input, output, texts):
+        _ask_file(partial(_ask, loaded), source, output, {"text": column}, json)
         return
     found = _ask(loaded, _examples(texts))
     _print(texts or (), found, json, lambda text, row: [row["prediction"]])
@@ -366,6 +366,24 @@ def _ask(loaded: "Loaded", examples: Sequence["Example"]) -> list["Prediction"]:
     from bertops.inference.readers import ask
 
     return ask(loaded, examples)
+
+
+def _source(
+    source: Path | None, target: Path | None, given: object, explain: Path | None = None
+) -> Path | None:
+    """The file to ask, if one is asked.
+
+    Raises:
+        UsageError: options that do nothing without a file, or beside one.
+    """
+    if source is None:
+        if target is not None:
+            raise UsageError("--output is for the rows of --input; what is given here is printed")
+        return None
+    if given or explain:
+        what = "texts of its own" if given else "--explain"
+        raise UsageError(f"--input reads a file, and {what} would be left out; ask them apart")
+    return source
 
 
 def _ask_file(

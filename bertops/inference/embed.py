@@ -51,6 +51,8 @@ def vectors_of(loaded: Loaded, texts: Sequence[str]) -> np.ndarray:
 
 def _body(loaded: Loaded) -> Any:
     """The encoder without a head."""
+    if loaded.card and loaded.card.kind == "translation":
+        raise UsageError(f"{loaded.reference} translates; give the encoder that it began with")
     body = getattr(loaded.model, "base_model", None)
     if body is None:
         raise UsageError(

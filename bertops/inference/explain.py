@@ -90,7 +90,8 @@ def _explain(
         outputs = model(input_ids=ids, **rest, output_attentions=True)
     shares = probabilities(outputs.logits[0].double().numpy(), card.multi_label)
     chosen = int(shares.argmax())
-    special = torch.tensor([[i in tokenizer.all_special_ids for i in ids[0].tolist()]])
+    frame = (tokenizer.cls_token_id, tokenizer.sep_token_id)  # an [UNK] is part of the text
+    special = torch.tensor([[i in frame for i in ids[0].tolist()]])
     baseline = torch.where(special, ids, tokenizer.pad_token_id)
     gradients = LayerIntegratedGradients(lambda given: logit(given, chosen), _embeddings(model))
     found = gradients.attribute(ids, baselines=baseline, n_steps=steps, internal_batch_size=16)

@@ -124,12 +124,21 @@ def _refuse_what_is_there(target: Path) -> None:
 
 
 def _read_examples(data: Path) -> list[Example]:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     if not data.is_file() or data.suffix != ".parquet":
         what = "not a Parquet file" if data.is_file() else "no such file"
         raise UsageError(f"{data}: {what}; give the validation split of the task")
-    return pq.read_table(data).to_pylist()
+    try:
+        table = pq.read_table(data)
+    except pa.ArrowException as error:
+        raise UsageError(f"{data}: no whole Parquet file: {error}") from error
+    missing = [name for name in ("text", "label") if name not in table.column_names]
+    if missing or not table.num_rows:
+        what = f"no column {missing[0]!r}" if missing else "no rows"
+        raise UsageError(f"{data}: {what}; give the validation split of the task")
+    return table.to_pylist()
 
 
 def _write_graph(loaded: Loaded, path: Path) -> None:

@@ -37,7 +37,7 @@ class Faq:
 
     def __init__(self, loaded: Loaded, entries: Sequence[dict[str, Any]]) -> None:
         self._loaded, self._entries = loaded, entries
-        keys = [entry.get("question") or entry["answer"] for entry in entries]
+        keys = [str(entry.get("question") or entry["answer"]) for entry in entries]
         self._vectors_MD: np.ndarray = vectors_of(loaded, keys)
 
     def ask(self, questions: Sequence[str], top: int = 3) -> list[list[Found]]:
@@ -47,7 +47,8 @@ class Faq:
 
     def _found(self, index: int, score: float) -> Found:
         entry = self._entries[index]
-        return Found(score, str(entry["answer"]), entry.get("question"))
+        question = entry.get("question")
+        return Found(score, str(entry["answer"]), None if question is None else str(question))
 
 
 def read_store(path: Path) -> list[dict[str, Any]]:

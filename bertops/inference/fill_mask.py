@@ -36,7 +36,7 @@ def fill_mask(loaded: Loaded, texts: Sequence[str], top: int = 5) -> list[list[l
         inputs = {k: v.to(model.device) for k, v in pad([{"input_ids": ids}], 0).items()}
         with torch.inference_mode(), autocast(model.device):
             logits = model(**inputs).logits[0, places].float()
-        best = logits.softmax(-1).topk(top)
+        best = logits.softmax(-1).topk(min(top, logits.shape[-1]))
         found.append(
             [
                 [

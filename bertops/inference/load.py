@@ -42,7 +42,7 @@ class Loaded:
     def __call__(
         self, texts: Sequence[str], second: Sequence[str] | None = None
     ) -> list[dict[str, Any]]:
-        """One prediction for each text, or each pair of texts."""
+        """One prediction for each text, or each pair of texts; see `readers.predict`."""
         return predict(self, texts, second)
 
     def task_card(self) -> TaskCard:

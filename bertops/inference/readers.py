@@ -80,8 +80,11 @@ def predict(
     """One prediction for each text, or each pair of texts.
 
     Raises:
-        UsageError: as `ask`, or there are second texts and the task reads one.
+        UsageError: as `ask`; there are second texts and the task reads one; or a text stands where
+            a list of them is wanted.
     """
+    if isinstance(texts, str) or isinstance(second, str):
+        raise UsageError("give a list of texts, not one text: each of its letters would be asked")
     if second is None:
         return ask(loaded, [{"text": text} for text in texts])
     check_second(loaded)

@@ -94,9 +94,10 @@ def predict_file(
 
 
 def _of_suffix(path: Path, known: Mapping[str, Any]) -> Any:
-    if path.suffix not in known:
+    suffix = path.suffix.lower()
+    if suffix not in known:
         raise UsageError(f"{path}: format unknown; known are {', '.join(known)}")
-    return known[path.suffix]
+    return known[suffix]
 
 
 def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
@@ -149,7 +150,7 @@ def _read_jsonl(path: Path) -> Iterator[Row]:
         for number, line in enumerate(lines):
             try:
                 values = json.loads(line.decode("utf-8-sig" if number == 0 else "utf-8"))
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 text = line[:200].decode("utf-8", errors="replace")
                 yield Row(number, {"line": text}, f"no JSON in UTF-8: {error}")
                 continue
@@ -163,8 +164,11 @@ def _read_csv(path: Path, separator: str = ",", quoted: bool = True) -> Iterator
     csv.field_size_limit(2**31 - 1)
     with _existing(path).open(encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
         more: Any = {} if quoted else {"quoting": csv.QUOTE_NONE}
-        reader = csv.DictReader(text, delimiter=separator, **more)
-        for number, values in enumerate(reader):
+        reader = csv.DictReader(text, delimiter=separator, strict=quoted, **more)
+        for number, values in enumerate(_csv_rows(reader)):
+            if isinstance(values, str):
+                yield Row(number, {}, values)
+                continue
             kept = {str(name): value for name, value in values.items()}
             if None in values or None in values.values():
                 yield Row(number, kept, f"not the {len(reader.fieldnames or ())} columns of row 0")
@@ -175,19 +179,35 @@ def _read_csv(path: Path, separator: str = ",", quoted: bool = True) -> Iterator
                 yield Row(number, kept)
 
 
+def _csv_rows(reader: "csv.DictReader[str]") -> Iterator[dict[str, str] | str]:
+    """Rows, or why there is none: a quotation mark that is not closed takes in all that follows."""
+    while True:
+        begin = reader.line_num + 1
+        try:
+            yield next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield f"quotation marks in lines {begin} to {reader.reader.line_num}: {error}"
+
+
 def _read_tsv(path: Path) -> Iterator[Row]:
     """A quotation mark is one: as in the files that tasks are trained on."""
     return _read_csv(path, "\t", quoted=False)
 
 
 def _read_parquet(path: Path) -> Iterator[Row]:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     number = 0
-    for batch in pq.ParquetFile(_existing(path)).iter_batches(CHUNK_ROWS):
-        for values in batch.to_pylist():
-            yield Row(number, values)
-            number += 1
+    try:
+        for batch in pq.ParquetFile(_existing(path)).iter_batches(CHUNK_ROWS):
+            for values in batch.to_pylist():
+                yield Row(number, values)
+                number += 1
+    except pa.ArrowException as error:
+        raise UsageError(f"{path}: no whole Parquet file: {error}") from error
 
 
 READERS: Mapping[str, Callable[[Path], Iterator[Row]]] = {

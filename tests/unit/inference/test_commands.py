@@ -125,3 +125,30 @@ def test_a_file_is_tagged_with_the_places_of_what_was_found(tmp_path, ada):
     assert row["prediction"] == [
         {"label": "PER", "text": "Ada", "start": 0, "end": 3, "score": 0.9}
     ]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["a text", "-o", "out.jsonl"], "--output is for the rows of --input"),
+        (["a text", "-i", "in.jsonl", "-o", "o.jsonl"], "texts of its own would be left out"),
+        (["-i", "in.jsonl", "-o", "o.jsonl", "--explain", "e.html"], "--explain would be left out"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(options, told, monkeypatch):
+    monkeypatch.setattr(commands, "_load", lambda *given, **more: None)
+    said = CliRunner().invoke(app, ["predict", "-m", "m", *options])
+    assert told in str(said.exception)
+
+
+def test_one_text_in_place_of_a_list_is_told(classifier):
+    with pytest.raises(UsageError, match="give a list of texts, not one text"):
+        load(classifier)("good")
+
+
+def test_more_proposals_than_words_are_all_words(tmp_path):
+    encoder = save_encoder(tmp_path / "encoder")
+    options = ["-m", str(encoder), "--top", "100000", "--json"]
+    said = CliRunner().invoke(app, ["fill-mask", "a [MASK] plot", *options])
+    (found,) = json.loads(said.stdout)[0]["masks"]
+    assert len(found) == load(encoder, masked_lm=True).model.config.vocab_size

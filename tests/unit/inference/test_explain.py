@@ -36,3 +36,10 @@ def test_the_page_shows_every_token_and_fetches_nothing(classifier, tmp_path):
 def test_an_encoder_without_a_task_cannot_be_explained(classifier):
     with pytest.raises(UsageError, match="encoder without a task"):
         explain(load(classifier.parent / "encoder"), TEXTS)
+
+
+def test_a_word_that_the_vocabulary_lacks_has_its_share(classifier):
+    (one,) = explain(load(classifier, device="cpu"), ["☃"], steps=64)
+    assert one.tokens[1] == "[UNK]"
+    assert one.difference != 0
+    assert one.attributions[1] != 0

@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from bertops.errors import UsageError
@@ -17,9 +19,6 @@ TEXTS = [f"the {noun} was {word}" for noun in ("film", "plot", "acting") for wor
 @pytest.fixture
 def rows(classifier, tmp_path):
     """A split that the model itself has labelled, so that its metric is 1."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     labels = [row["prediction"] for row in load(classifier, device="cpu")(TEXTS)]
     path = tmp_path / "validation.parquet"
     pq.write_table(pa.table({"text": TEXTS, "label": labels}), path)
@@ -55,6 +54,16 @@ def test_rows_that_cannot_be_read_are_told(classifier, tmp_path, name, told):
     (tmp_path / "rows.csv").write_text("text,label\ngood,positive\n")
     with pytest.raises(UsageError, match=told):
         export_onnx(load(classifier, device="cpu"), tmp_path / "exported", tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [({"text": ["good"]}, "no column 'label'"), ({"text": [], "label": []}, "no rows")],
+)
+def test_a_table_that_cannot_be_compared_on_is_told(classifier, tmp_path, columns, told):
+    pq.write_table(pa.table(columns), tmp_path / "rows.parquet")
+    with pytest.raises(UsageError, match=told):
+        export_onnx(load(classifier, device="cpu"), tmp_path / "out", tmp_path / "rows.parquet")
 
 
 @pytest.mark.parametrize(

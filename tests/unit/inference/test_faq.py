@@ -35,6 +35,14 @@ def test_a_store_that_cannot_be_used_is_told(tmp_path, content, message):
         read_store(tmp_path / "store.jsonl")
 
 
+def test_answers_that_are_numbers_are_read_as_text(classifier):
+    loaded = load(classifier, device="cpu")
+    ((first, second),) = Faq(loaded, [{"question": 7, "answer": 42}, {"answer": 5}]).ask(["7"], 2)
+    assert {(first.question, first.answer), (second.question, second.answer)} == {
+        ("7", "42"), (None, "5"),
+    }  # fmt: skip
+
+
 def test_only_a_line_feed_ends_an_entry_of_a_store(tmp_path):
     answer = "first\u2028second\x85third"
     store = json.dumps({"answer": answer}, ensure_ascii=False) + "\r\n"

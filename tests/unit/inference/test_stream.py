@@ -122,3 +122,26 @@ def test_unknown_formats_and_missing_files_are_usage_errors(tmp_path, source, ta
         predict_file(shout, tmp_path / source, tmp_path / target, COLUMNS)
     with pytest.raises(UsageError, match="no such file"):
         predict_file(shout, tmp_path / "none.csv", tmp_path / "o.jsonl", COLUMNS)
+
+
+def test_an_open_quotation_mark_costs_rows_but_not_in_silence(tmp_path):
+    table = 'id,review\n1,good\n2,"He said it is good\n3,bad\n4,dull\n'
+    (tmp_path / "in.csv").write_text(table)
+    report = predict_file(shout, tmp_path / "in.csv", tmp_path / "out.jsonl", COLUMNS)
+    assert (report.read, report.predicted, report.bad) == (2, 1, 1)
+    (bad,) = lines(tmp_path / "out.jsonl.bad.jsonl")
+    assert bad["problem"] == "quotation marks in lines 3 to 5: unexpected end of data"
+
+
+def test_json_too_deep_to_read_is_one_bad_row(tmp_path):
+    deep = '{"review": ' + "[" * 100_000 + "]" * 100_000 + "}"
+    (tmp_path / "in.jsonl").write_text(f'{deep}\n{{"review": "good"}}\n')
+    report = predict_file(shout, tmp_path / "in.jsonl", tmp_path / "out.jsonl", COLUMNS)
+    assert (report.predicted, report.bad) == (1, 1)
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 and no more"])
+def test_a_file_that_is_no_parquet_is_told(tmp_path, content):
+    (tmp_path / "in.PARQUET").write_bytes(content)
+    with pytest.raises(UsageError, match=r"in.PARQUET: no whole Parquet file"):
+        predict_file(shout, tmp_path / "in.PARQUET", tmp_path / "out.jsonl", COLUMNS)
