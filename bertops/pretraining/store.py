@@ -104,7 +104,8 @@ class TokenStore:
         return self._view(self._words, start, length)
 
     def _view(self, shards: list[NDArray[Any]], start: int, length: int) -> NDArray[Any]:
-        shard = int(np.searchsorted(self._starts, start, side="right")) - 1
+        # Of a document without tokens at the very end, the start is that of no shard.
+        shard = min(int(np.searchsorted(self._starts, start, side="right")), len(shards)) - 1
         offset = start - int(self._starts[shard])
         return shards[shard][offset : offset + length]
 

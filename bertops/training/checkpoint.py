@@ -97,10 +97,11 @@ class Checkpoints:
 
     def _prune(self, best_step: int | None) -> None:
         best = f"step-{best_step:08d}" if best_step is not None else ""
+        for left in self.folder.glob(".step-*"):  # by a process that was killed in a save or here
+            remove(left)
         for path in self.all()[: -self.keep]:
             if path.name != best:
                 gone = path.with_name(f".{path.name}.removed")
-                remove(gone)
                 path.rename(gone)  # a half-deleted checkpoint must not look like a damaged one
                 remove(gone)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import nn
@@ -59,32 +61,18 @@ def train(run: Run) -> TrainState:
     guard = SpikeGuard(params.skip_spikes, state.recent, run.device)
     module = world.wrap(run.objective, run.device)
     with stop_on_signal() as stop, run.feed.from_step(state.step + 1) as batches, _bar(run) as bar:
+        settle = partial(_settle, run, measured, guard, bar, lambda: world.any(bool(stop)))
+        if state.pending and Due(run).log:  # the stop came while this step was validated
+            settle()
         while budget.progress(state.step, state.seconds) < 1:
             step = state.step + 1
             rate = learning_rate(budget.progress(step - 0.5, state.seconds), params)
             set_learning_rate(run.optimizer, rate)
             batch = next(batches)
             measured.add(train_step(run, module, guard, step, batch))  # stays on the device
-            state.after(batch.tokens, world.first(clock.seconds()))
+            state.after(batch.tokens, world.first(clock.seconds()), rate)
             _advance(bar, run, batch.tokens)
-
-            finished = budget.progress(step, state.seconds) >= 1
-            stopping = finished or world.any(bool(stop))
-            saving = stopping or step % params.save_every_steps == 0
-            validating = finished or step % params.validate_every_steps == 0
-            logging = validating or step % params.log_every_steps == 0
-            if saving or logging:  # the one place that waits for the device
-                state.pending = measured.read(step, run.checkpoints)
-            if logging:
-                _log(run, measured, rate, validating, bar)
-            if (saving or state.best_step == step) and world.leads:
-                state.recent = guard.recent()
-                run.checkpoints.save(run.objective.model, run.optimizer, state)
-            if stopping and not finished:
-                raise Interrupted(
-                    f"stopped after step {step:,}; the checkpoint is in {run.checkpoints.folder}. "
-                    "Run the same command again to carry on from there."
-                )
+            settle()
     return state
 
 
@@ -111,13 +99,60 @@ def train_step(
     return StepValues(loss, norm, spike, follow_loss, follow_accuracy)
 
 
-def _log(run: Run, measured: Measured, rate: float, validating: bool, bar: tqdm[None]) -> None:
-    """Send the means since the last time, and the validation where it is due."""
+class Due:
+    """What is to be done after the step that a run stands at."""
+
+    def __init__(self, run: Run) -> None:
+        step, params = run.state.step, run.params
+        self.end = run.budget.progress(step, run.state.seconds) >= 1
+        self.save = self.end or step % params.save_every_steps == 0
+        self.validate = self.end or step % params.validate_every_steps == 0
+        self.log = self.validate or step % params.log_every_steps == 0
+
+
+def _settle(
+    run: Run,
+    measured: Measured,
+    guard: SpikeGuard,
+    bar: tqdm[None],
+    asked_to_stop: Callable[[], bool],
+) -> None:
+    """Log, validate and save where that is due after a step, and stop where that is asked for."""
+    state, due = run.state, Due(run)
+    stopping = asked_to_stop() and not due.end
+    if due.save or due.log or stopping:  # the one place that waits for the device
+        state.pending = measured.read(state.step, run.checkpoints)
+    if due.log:
+        score = _validate(run, asked_to_stop) if due.validate else {}
+        if score is None:
+            stopping = True  # with the log still owed
+        else:
+            _log(run, measured, score, bar)
+    if (due.save or stopping or state.best_step == state.step) and run.world.leads:
+        state.recent = guard.recent()
+        run.checkpoints.save(run.objective.model, run.optimizer, state)
+    if stopping:
+        raise Interrupted(
+            f"stopped after step {state.step:,}; the checkpoint is in {run.checkpoints.folder}. "
+            "Run the same command again to carry on from there."
+        )
+
+
+def _validate(run: Run, asked_to_stop: Callable[[], bool]) -> dict[str, float] | None:
+    """Scores on held-out rows, none where there are none; None where the run is to stop first."""
+    if run.validator is None:
+        return {}
+    score = run.validator.score_unless(asked_to_stop, run.objective, run.device)
+    if score is None:
+        return None
+    return {"validation_loss": score.loss, "validation_accuracy": score.accuracy}
+
+
+def _log(run: Run, measured: Measured, score: Mapping[str, float], bar: tqdm[None]) -> None:
+    """Send the means since the last time, and the scores of a validation."""
     state = run.state
-    values = measured.flush(run.feed.has_segments) | {"learning_rate": rate}
-    if validating and run.validator is not None:
-        score = run.validator.score(run.objective, run.device)
-        values |= {"validation_loss": score.loss, "validation_accuracy": score.accuracy}
+    means = measured.flush(run.feed.has_segments)
+    values = {**means, "learning_rate": state.learning_rate, **score}
     state.record(values)
     bar.set_postfix({k: f"{v:.3f}" for k, v in values.items() if k.endswith("loss")})
     if run.world.leads:

@@ -15,6 +15,8 @@ class TrainState:
     """Tokens seen that were not padding."""
     seconds: float = 0.0
     """Time spent training, over all sittings."""
+    learning_rate: float = 0.0
+    """Of the last step."""
     best_step: int | None = None
     best_loss: float | None = None
     """Lowest validation loss so far, in nats, and its step."""
@@ -29,11 +31,11 @@ class TrainState:
         """As plain values for JSON."""
         return asdict(self)
 
-    def after(self, tokens: int, seconds: float) -> None:
+    def after(self, tokens: int, seconds: float, learning_rate: float) -> None:
         """Count one more step."""
         self.step += 1
         self.tokens += tokens
-        self.seconds = seconds
+        self.seconds, self.learning_rate = seconds, learning_rate
 
     def record(self, values: Mapping[str, float]) -> None:
         """Add an entry to the history; the pending losses are in it now."""

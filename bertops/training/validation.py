@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -45,9 +46,20 @@ class Validator:
 
     def score(self, objective: Objective, device: torch.device) -> Score:
         """Masked-LM loss and accuracy at a mask of 15 %; the model is in training mode after."""
+        score = self.score_unless(lambda: False, objective, device)
+        assert score is not None
+        return score
+
+    def score_unless(
+        self, asked_to_stop: Callable[[], bool], objective: Objective, device: torch.device
+    ) -> Score | None:
+        """The same; None as soon as `asked_to_stop`, which is called before each batch, says so."""
         objective.eval()
         loss = right = targets = 0.0
         for epochs_B, rows_B in self._groups:
+            if asked_to_stop():
+                objective.train()
+                return None
             batch = to_device(self._batches.build(epochs_B, rows_B), device)
             batch_loss, batch_right = objective.score(batch)
             loss += float(batch_loss)

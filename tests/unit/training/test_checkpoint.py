@@ -68,6 +68,19 @@ def test_an_unfinished_write_is_no_checkpoint(finished, tmp_path):
         assert Checkpoints(tmp_path / "run", 2).latest().name == "step-00000010"
 
 
+def test_what_a_killed_process_left_goes_with_the_next_save(inputs, tmp_path):
+    params = engine.toy_params(8, save_every_steps=4, validate_every_steps=4)
+    engine.run(inputs, tmp_path, params)
+    folder = folder_of(tmp_path)
+    for left in (".step-00000006.other-host.7.partial", ".step-00000004.removed"):
+        shutil.copytree(folder / "step-00000004", folder / left)
+    (folder / "step-00000008").rename(tmp_path / "lost")
+    engine.run(inputs, tmp_path, params)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "latest", "step-00000004", "step-00000008",
+    ]  # fmt: skip
+
+
 def test_the_newest_and_the_best_are_never_pruned(inputs, tmp_path):
     engine.run(
         inputs,

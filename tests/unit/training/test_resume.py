@@ -1,8 +1,13 @@
 """Exact resume: N steps are the same as k steps, a stop, and N - k more, to the last bit."""
 
+import os
+import re
+import signal
+
 import pytest
 
 from bertops.errors import Interrupted
+from bertops.training.validation import Validator
 from tests import engine
 
 STEPS = 40
@@ -36,6 +41,36 @@ def test_resumed_run_repeats_the_uninterrupted_one(where, straight, inputs, tmp_
     assert engine.run(inputs, tmp_path, params, tracker) == report
     assert tracker.metrics[0][0] == stop + 1  # nothing is replayed
     assert engine.outcome(tmp_path) == expected
+
+
+@pytest.mark.parametrize("batch", [0, 1])
+def test_a_stop_within_validations_costs_a_batch_of_them_and_changes_nothing(
+    batch, inputs, tmp_path, monkeypatch
+):
+    params = engine.toy_params(20, validation_rows=8, microbatch_rows=4)
+    engine.run(inputs, tmp_path / "a", params)
+    score, calls, stopped = Validator.score_unless, [], []
+
+    def interrupted(self, asked_to_stop, *given):
+        calls.append(None)
+        batches = []
+
+        def ask():
+            if len(calls) in (1, 2, 4, 6) and len(batches) == batch:
+                os.kill(os.getpid(), signal.SIGTERM)
+            batches.append(None)
+            return asked_to_stop()
+
+        return score(self, ask, *given)
+
+    monkeypatch.setattr(Validator, "score_unless", interrupted)
+    for _ in range(4):
+        with pytest.raises(Interrupted) as error:
+            engine.run(inputs, tmp_path / "b", params)
+        stopped.append(int(re.search(r"after step (\d+)", str(error.value))[1]))
+    engine.run(inputs, tmp_path / "b", params)
+    assert stopped == [7, 7, 14, 20]  # where the validations are, and not a step further
+    assert engine.outcome(tmp_path / "b") == engine.outcome(tmp_path / "a")
 
 
 def test_a_stop_between_two_logs_loses_no_loss(inputs, tmp_path):
