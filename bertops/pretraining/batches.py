@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from tokenizers.models import WordPiece
 
-from bertops.errors import BertopsError
+from bertops.errors import BertopsError, UsageError
 from bertops.pretraining.masking import IGNORE_INDEX, MaskingVocab, mask_rows, targets_in
 from bertops.pretraining.order import RowOrder
 from bertops.pretraining.packing import plan_rows
@@ -14,7 +15,7 @@ from bertops.pretraining.pairs import PairRows
 from bertops.pretraining.params import MaskingParams, PretrainingParams
 from bertops.pretraining.rows import PackedRows, Rows
 from bertops.pretraining.store import TokenStore
-from bertops.tokenizer.load import Vocab, load_vocab
+from bertops.tokenizer.load import Vocab, load_tokenizer, load_vocab
 
 
 class TokenizerMismatch(BertopsError):
@@ -25,6 +26,16 @@ class TokenizerMismatch(BertopsError):
         super().__init__(
             f"{store} was not written with the tokenizer in {tokenizer}: their hashes differ. "
             "Run the `tokenize` stage again."
+        )
+
+
+class WordsUnknown(UsageError):
+    """Whole words are to be hidden, and nothing tells where they begin."""
+
+    def __init__(self, tokenizer: Path) -> None:
+        super().__init__(
+            f"pretraining.masking.whole_words: the tokenizer in {tokenizer} is no WordPiece, whose "
+            "## tells the pieces of a word. Set whole_words to false."
         )
 
 
@@ -87,6 +98,9 @@ def open_source(store: Path, tokenizer: Path, params: PretrainingParams, seed: i
     opened, vocab = TokenStore(store), load_vocab(tokenizer)
     if opened.manifest.tokenizer_sha256 != vocab.sha256:
         raise TokenizerMismatch(store, tokenizer)
+    wordpiece = isinstance(load_tokenizer(tokenizer).model, WordPiece)
+    if params.masking.whole_words and not (wordpiece or opened.knows_words):
+        raise WordsUnknown(tokenizer)
     length = params.packing.row_length
     rows: Rows
     if params.objective == "mlm_nsp":

@@ -60,7 +60,7 @@ class PairRows:
             TooFewDocuments: there is no other document to take a random partner from.
         """
         self._store, self._vocab, self.row_length = store, vocab, row_length
-        documents = list(_split_documents(store, vocab.endings))
+        documents = list(_split_documents(store, vocab.endings, row_length - SPECIALS))
         if len(documents) == 1:
             raise TooFewDocuments(len(documents))
         # One generator for the whole plan, so rows depend on all documents before them; the plan
@@ -99,10 +99,21 @@ class PairRows:
         return RowArrays(ids_BL, documents_BL, positions_BL, types_BL, follows_B, continues_BL)
 
 
-def _split_documents(store: TokenStore, endings: tuple[int, ...]) -> Iterator[list[Span]]:
+def _split_documents(
+    store: TokenStore, endings: tuple[int, ...], room: int
+) -> Iterator[list[Span]]:
     for start, end in pairwise(store.boundaries.tolist()):
         if end > start:
-            yield split_sentences(store.read(start, end - start), start, endings)
+            spans = split_sentences(store.read(start, end - start), start, endings)
+            yield [piece for span in spans for piece in cut_long(span, room)]
+
+
+def cut_long(sentence: Span, room: int) -> Iterator[Span]:
+    """A sentence that is longer than a row in halves of one, so that no text is left out for want
+    of full stops; any other as it is."""
+    start, end = sentence
+    size = room // 2 if end - start > room else room
+    return ((at, min(at + size, end)) for at in range(start, end, size))
 
 
 def split_sentences(

@@ -9,7 +9,8 @@ from bertops.errors import BertopsError
 from bertops.storage import hash_file
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-SENTENCE_ENDINGS = (".", "!", "?", "…", "。", "！", "？")
+SENTENCE_ENDINGS = tuple(".!?…。！？．｡؟۔।॥։።၊။")
+"""Latin and Chinese, then Arabic, Urdu, Hindi, Armenian, Amharic and Burmese."""
 
 
 class TokenizerUnusable(BertopsError):
@@ -35,7 +36,7 @@ class Vocab:
     sep: int
     mask: int
     endings: tuple[int, ...]
-    """Ids of the tokens that end a sentence: . ! ? … and their Chinese forms."""
+    """Ids of the tokens that end a sentence, `SENTENCE_ENDINGS`."""
     sha256: str
     """Of tokenizer.json: two tokenizers with the same hash give the same ids."""
 

@@ -1,13 +1,22 @@
 """Masking: the right share, the right fates, decided by place and seed alone."""
 
+import shutil
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
 
+from bertops.pretraining.batches import WordsUnknown, open_source
 from bertops.pretraining.counter import random_bits, random_uniform
 from bertops.pretraining.masking import IGNORE_INDEX, MaskingVocab, mask_rows, targets_in
-from bertops.pretraining.params import MaskingParams
+from bertops.pretraining.params import MaskingParams, PretrainingParams
+from bertops.pretraining.tokenize import StoreWriter
+from bertops.tokenizer.load import load_vocab
+from tests import engine
 
 PAD, CLS, SEP, MASK = 0, 2, 3, 4
 VOCAB = MaskingVocab(mask=MASK, ordinary=np.arange(5, 1000), continues=np.arange(1000) % 3 == 0)
@@ -107,3 +116,23 @@ def test_bits_are_the_same_on_every_machine():
         937_349_279_089_814_987,
         10_071_245_268_460_305_800,
     ]
+
+
+def test_whole_words_want_a_tokenizer_that_tells_them(tmp_path):
+    engine.write_tokenizer(tmp_path / "wordpiece")
+    pieces = load_vocab(tmp_path / "wordpiece").pieces
+    shutil.copytree(tmp_path / "wordpiece", tmp_path / "bytes")
+    byte_pairs = Tokenizer(BPE(vocab=pieces, merges=[], unk_token="[UNK]"))
+    byte_pairs.pre_tokenizer = ByteLevel()
+    byte_pairs.save(str(tmp_path / "bytes/tokenizer.json"))
+    whole = PretrainingParams(masking={"rate": 0.3, "whole_words": True})
+    for name in ("wordpiece", "bytes"):
+        vocab = load_vocab(tmp_path / name)
+        writer = StoreWriter(tmp_path / "tokens" / name, "uint16", 2**20)
+        writer.add([30] * 300)
+        writer.close(vocab.size, vocab.sha256)
+    tokens, byte_pairs = tmp_path / "tokens/bytes", tmp_path / "bytes"
+    assert open_source(tmp_path / "tokens/wordpiece", tmp_path / "wordpiece", whole, seed=0).count
+    assert open_source(tokens, byte_pairs, PretrainingParams(), seed=0).count
+    with pytest.raises(WordsUnknown, match=r"bytes is no WordPiece.*Set whole_words to false"):
+        open_source(tokens, byte_pairs, whole, seed=0)

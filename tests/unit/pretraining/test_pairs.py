@@ -99,6 +99,18 @@ def test_sentences_end_at_full_stops_once():
     assert split_sentences(np.array([5, 6]), 0, (1,)) == [(0, 2)]
 
 
+def test_text_without_full_stops_is_used_too(tmp_path, folder):
+    vocab = load_vocab(folder / "tokenizer")
+    writer = StoreWriter(tmp_path / "tokens", "uint16", 2**20)
+    for start in (30, 60):
+        writer.add([start + i % 20 for i in range(1000)])
+    writer.close(vocab.size, vocab.sha256)
+    rows = PairRows(TokenStore(tmp_path / "tokens"), vocab, LENGTH, seed=0)
+    seen = {at for pair in rows._pairs for span in (pair.a, pair.b) for at in range(*span)}
+    assert len(seen) > 1000
+    assert 0.3 < np.mean([pair.follows for pair in rows._pairs]) < 0.7
+
+
 def test_one_document_has_no_random_partner(tmp_path, folder):
     vocab = load_vocab(folder / "tokenizer")
     writer = StoreWriter(tmp_path / "store", "uint16", 100)
