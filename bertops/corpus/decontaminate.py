@@ -1,7 +1,8 @@
 """Evaluation texts in the corpus: shared runs of 13 words, found and shown.
 
 Source: Brown et al. 2020, "Language Models are Few-Shot Learners", appendix C: 13-grams, and
-overlaps that very many documents have are phrases and no leak.
+overlaps that very many documents have are phrases and no leak; of texts with fewer words, all
+their words, 8 at least.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,9 +23,12 @@ MATCHES = pl.Schema(
 )
 
 
+NO_GRAMS = np.empty(0, np.uint64)
+
+
 @dataclass(frozen=True)
 class Index:
-    """The n-grams of all evaluation texts, sorted, and the set that each was first found in."""
+    """Runs of `n` words of evaluation texts, sorted, and the set that each was first found in."""
 
     n: int
     grams: NDArray[np.uint64]
@@ -32,52 +36,87 @@ class Index:
     names: tuple[str, ...]
 
 
-def build_index(texts: Mapping[str, Iterable[pl.Series]], params: DecontaminateParams) -> Index:
-    """Index the evaluation sets, batches of normalised texts by the name of their set."""
+Indexes = tuple[Index, ...]
+
+
+def build_indexes(texts: Mapping[str, Iterable[pl.Series]], params: DecontaminateParams) -> Indexes:
+    """Index the evaluation sets, batches of normalised texts by the name of their set.
+
+    All runs of `params.ngram` words, and of texts with fewer words, from `params.min_words` on, all
+    their words: one index for each of these lengths that there are.
+    """
     names = tuple(sorted(texts))
-    grams: list[NDArray[np.uint64]] = [np.empty(0, np.uint64)]
-    owners: list[NDArray[np.uint16]] = [np.empty(0, np.uint16)]
+    lengths = [*range(min(params.min_words, params.ngram), params.ngram), params.ngram]
+    grams: dict[int, list[NDArray[np.uint64]]] = {n: [] for n in lengths}
+    owners: dict[int, list[NDArray[np.uint16]]] = {n: [] for n in lengths}
     for number, name in enumerate(names):
         for batch in texts[name]:
-            found = np.unique(ngrams(content_words(batch), params.ngram)[0])
-            grams.append(found)
-            owners.append(np.full(len(found), number, np.uint16))
-    unique, first = np.unique(np.concatenate(grams), return_index=True)
-    return Index(params.ngram, unique, np.concatenate(owners)[first], names)
+            words = content_words(batch)
+            for n in lengths:
+                found = np.unique(_runs_of(words, n, whole=n < params.ngram))
+                grams[n].append(found)
+                owners[n].append(np.full(len(found), number, np.uint16))
+    indexes = []
+    for n in lengths:
+        unique, first = np.unique(np.concatenate(grams[n] or [NO_GRAMS]), return_index=True)
+        if len(unique):
+            indexes.append(Index(n, unique, np.concatenate(owners[n])[first], names))
+    return tuple(indexes)
 
 
-def save_index(index: Index, directory: Path) -> None:
-    """Write an index so that workers can map it into memory."""
-    directory.mkdir(parents=True, exist_ok=True)
-    np.save(directory / "grams.npy", index.grams)
-    np.save(directory / "owner.npy", index.owner)
-    write_json(directory / "names.json", list(index.names))
+def _runs_of(words: Words, n: int, *, whole: bool) -> NDArray[np.uint64]:
+    """Hashes of the runs of `n` words; with `whole`, of the documents that are no longer."""
+    grams, places = ngrams(words, n)
+    if not whole:
+        return grams
+    document = words.document[places]
+    return grams[(words.end - words.start)[document] == n]
 
 
-def load_index(directory: Path, n: int) -> Index:
-    """The index that `save_index` wrote, mapped into memory."""
-    grams = np.load(directory / "grams.npy", mmap_mode="r")
-    owner = np.load(directory / "owner.npy", mmap_mode="r")
-    return Index(n, grams, owner, tuple(read_json(directory / "names.json")))
+def save_indexes(indexes: Indexes, directory: Path) -> None:
+    """Write indexes so that workers can map them into memory."""
+    for index in indexes:
+        folder = directory / f"{index.n:04d}"
+        folder.mkdir(parents=True)
+        np.save(folder / "grams.npy", index.grams)
+        np.save(folder / "owner.npy", index.owner)
+        write_json(folder / "names.json", list(index.names))
 
 
-def find_overlaps(words: Words, training: NDArray[np.bool_], index: Index) -> pl.DataFrame:
-    """Every n-gram that a training document of the batch shares with an evaluation text.
+def load_indexes(directory: Path) -> Indexes:
+    """The indexes that `save_indexes` wrote, mapped into memory."""
+    return tuple(
+        Index(
+            int(folder.name),
+            np.load(folder / "grams.npy", mmap_mode="r"),
+            np.load(folder / "owner.npy", mmap_mode="r"),
+            tuple(read_json(folder / "names.json")),
+        )
+        for folder in sorted(directory.iterdir())
+    )
+
+
+def find_overlaps(words: Words, training: NDArray[np.bool_], indexes: Indexes) -> pl.DataFrame:
+    """Every indexed run that a training document of the batch shares with an evaluation text.
 
     Args:
         words: the words of the batch.
         training: which documents of the batch are for training; the others may well be the
             evaluation texts themselves.
-        index: n-grams of the evaluation texts.
+        indexes: runs of words of the evaluation texts.
 
     Returns:
-        Table MATCHES: document (row in the batch), hash of the n-gram, the evaluation set, and
-        the n-gram itself; each n-gram once a document.
+        Table MATCHES: document (row in the batch), hash of the run, the evaluation set, and the
+        run itself; each run once a document.
     """
+    return pl.concat([MATCHES.to_frame(), *(_overlaps(words, training, i) for i in indexes)])
+
+
+def _overlaps(words: Words, training: NDArray[np.bool_], index: Index) -> pl.DataFrame:
     grams, places = ngrams(words, index.n)
     mine = training[words.document[places]]
     grams, places = grams[mine], places[mine]
-    if not len(index.grams) or not len(grams):
+    if not len(grams):
         return MATCHES.to_frame()
     at = np.searchsorted(index.grams, grams).clip(max=len(index.grams) - 1)
     hits = index.grams[at] == grams
@@ -100,10 +139,11 @@ def contaminated(matches: pl.DataFrame, params: DecontaminateParams) -> pl.DataF
     """Documents with enough overlaps that are no phrase: `entry`, `matches`, one of the overlaps.
 
     Args:
-        matches: MATCHES of the whole corpus, with `entry` in place of `document`.
+        matches: MATCHES of the whole corpus, with `entry` in place of `document`, and `copy`:
+            whether the document goes as a copy of another.
         params: how many overlaps it takes, and how many documents make one a phrase.
     """
-    documents = pl.col("entry").n_unique().over("gram")
+    documents = pl.col("entry").filter(~pl.col("copy")).n_unique().over("gram")
     return (
         matches.filter(documents <= params.max_documents)
         .group_by("entry", maintain_order=True)

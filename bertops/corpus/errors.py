@@ -16,6 +16,17 @@ class SourceMissing(BertopsError):
         )
 
 
+class FolderLinked(BertopsError):
+    """Folders of a source lie elsewhere, where DVC would not see that they change."""
+
+    def __init__(self, source: str, links: Sequence[str]) -> None:
+        self.source, self.links = source, tuple(links)
+        super().__init__(
+            f"source {source!r}: {', '.join(links[:3])} {'…' * (len(links) > 3)}is a link to a "
+            "folder, which DVC does not follow. Give the folder behind it as a source of its own."
+        )
+
+
 class SourceEmpty(BertopsError):
     """A source was read and gave no document."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from bertops.corpus.decontaminate import build_index, save_index
+from bertops.corpus.decontaminate import build_indexes, save_indexes
 from bertops.corpus.judge import JUDGED
 from bertops.corpus.normalize import normalize
 from bertops.corpus.params import CorpusParams
@@ -39,7 +39,8 @@ def write_evaluation_texts(
         by_set = {
             name: [table["text"] for table in tables if name in table["source"]] for name in texts
         }
-        save_index(build_index(by_set, params.decontaminate), partial / "index")
+        (partial / "index").mkdir()
+        save_indexes(build_indexes(by_set, params.decontaminate), partial / "index")
 
 
 def _batched(texts: Iterable[str]) -> Iterable[list[str]]:

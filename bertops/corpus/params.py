@@ -86,6 +86,9 @@ class SourceParams(Section):
     max_ratio: float = Field(
         200, gt=1, description="Unpacked to packed bytes beyond which a file is a bomb."
     )
+    quoted: bool | None = Field(
+        None, description="Whether fields may stand in quotes; default: in CSV yes, in TSV no."
+    )
     licence: str = Field("", description="What the source says about its use; goes on the card.")
 
     @model_validator(mode="after")
@@ -300,6 +303,10 @@ class DecontaminateParams(Section):
 
     enabled: bool = Field(True, description="Switch the whole step.")
     ngram: int = Field(13, gt=0, description="Words in a row that make an overlap.")
+    min_words: int = Field(
+        8, gt=0, description="A text of fewer words than `ngram` is looked for by all its words, "
+        "from this number on.",
+    )  # fmt: skip
     min_matches: int = Field(1, gt=0, description="Overlaps from which a document is dropped.")
     max_documents: int = Field(
         10, gt=0, description="An overlap found in more documents than this is a phrase, no leak."

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from bertops.corpus.encoding import Line, lines
 from bertops.corpus.errors import ColumnMissing
@@ -109,19 +109,23 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def read_csv(file: Text, source: SourceParams) -> Iterator[Record | Fault]:
     """Comma-separated values with a header line."""
-    return _read_delimited(file, source, ",")
+    return _read_delimited(file, source, ",", quoted=True)
 
 
 def read_tsv(file: Text, source: SourceParams) -> Iterator[Record | Fault]:
-    """Tab-separated values with a header line."""
-    return _read_delimited(file, source, "\t")
+    """Tab-separated values with a header line; a quotation mark is one, as in the TSV of a task."""
+    return _read_delimited(file, source, "\t", quoted=False)
 
 
-def _read_delimited(file: Text, source: SourceParams, comma: str) -> Iterator[Record | Fault]:
+def _read_delimited(
+    file: Text, source: SourceParams, comma: str, quoted: bool
+) -> Iterator[Record | Fault]:
     """Rows as dictionaries; rows are numbered from 0 after the header."""
     csv.field_size_limit(source.max_document_bytes)
     text = io.TextIOWrapper(file.stream, file.encoding, errors="surrogateescape", newline="")
-    reader = csv.reader(text, delimiter=comma)
+    quoted = quoted if source.quoted is None else source.quoted
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+    reader = csv.reader(text, delimiter=comma, quoting=quoting)
     header = next(reader, None)
     if header is None:
         return

@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from bertops.corpus.clock import Clock
-from bertops.corpus.decontaminate import MATCHES, find_overlaps, load_index
+from bertops.corpus.decontaminate import MATCHES, find_overlaps, load_indexes
 from bertops.corpus.dedup import KEYS
 from bertops.corpus.judge import JUDGED, judge_batch
 from bertops.corpus.minhash import band_names, bands
@@ -89,7 +89,7 @@ def sign_shard(
         params: corpus parameters.
     """
     lines = pl.read_parquet(boilerplate)["hash"]
-    grams = load_index(index, params.decontaminate.ngram) if index else None
+    indexes = load_indexes(index) if index else ()
     row = 0
     with (
         write_whole(target) as partial,
@@ -102,10 +102,9 @@ def sign_shard(
             words = content_words(batch["text"])
             texts.write(_counted(batch))
             keys.write(sign(batch, words, params))
-            if grams is not None:
-                training = (batch["split"] == "train").to_numpy()
-                found = find_overlaps(words, training, grams)
-                matches.write(found.with_columns(pl.col("document") + row))
+            training = (batch["split"] == "train").to_numpy()
+            found = find_overlaps(words, training, indexes)
+            matches.write(found.with_columns(pl.col("document") + row))
             row += len(batch)
 
 

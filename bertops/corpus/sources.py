@@ -9,7 +9,7 @@ from typing import IO, Any, BinaryIO
 from bertops.corpus.archives import ARCHIVES, Entry, entries
 from bertops.corpus.datasets import read_hub, read_parquet
 from bertops.corpus.encoding import open_bytes, open_text
-from bertops.corpus.errors import FormatUnknown, SourceMissing
+from bertops.corpus.errors import FolderLinked, FormatUnknown, SourceMissing
 from bertops.corpus.formats import BYTE_READERS, SUFFIXES, TABLE, TEXT_READERS
 from bertops.corpus.opening import Caps, Damaged, chunks, split_suffix
 from bertops.corpus.params import SourceParams
@@ -57,6 +57,10 @@ def find_files(source: SourceParams, root: Path) -> list[Path]:
 
     A file that is named, alone or by a glob, must be readable. In a folder, other files are passed
     over, and so are those that tell about the folder: README and LICENSE.
+
+    Raises:
+        SourceMissing: there is no such file.
+        FolderLinked: the folder has links to other folders in it.
     """
     assert source.pattern is not None
     place = root / source.pattern
@@ -67,6 +71,9 @@ def find_files(source: SourceParams, root: Path) -> list[Path]:
     else:
         found = list(_glob(root, source.pattern))
     files = sorted(path for path in found if path.is_file())
+    below = (root / source.path).rglob("*") if source.path else ()
+    if links := [label(path, root) for path in below if path.is_symlink() and path.is_dir()]:
+        raise FolderLinked(source.name, sorted(links))
     if not files:
         raise SourceMissing(source.name, source.pattern)
     return files

@@ -78,7 +78,8 @@ def compare(
         _copies(near, documents, "dedup.near", params.dedup.min_jaccard),
     ]
     if params.decontaminate.enabled:
-        found.append(_overlaps(documents, shards, params))
+        copies = pl.concat([exact["entry"], near["entry"]])
+        found.append(_overlaps(documents, copies, shards, params))
         found.append(_near_evaluation(pairs.filter(is_evaluation), documents, params))
     drops = pl.concat(found).sort("entry", maintain_order=True)
     return Verdicts(documents, drops, pl.concat([exact["kept"], near["kept"]]).unique())
@@ -108,15 +109,19 @@ def _copies(
 
 
 def _overlaps(
-    documents: pl.DataFrame, shards: Sequence[Signed], params: CorpusParams
+    documents: pl.DataFrame, copies: pl.Series, shards: Sequence[Signed], params: CorpusParams
 ) -> pl.DataFrame:
-    """Training documents that share runs of words with evaluation texts."""
+    """Training documents that share runs of words with evaluation texts.
+
+    A page that was crawled many times makes no phrase of what stands in it: `copies` do not count.
+    """
     tables = [
         pl.read_parquet(shard.matches).with_columns(shard=pl.lit(number, pl.UInt32))
         for number, shard in enumerate(shards)
         if shard.ledger is not None
     ]
-    train = documents.filter(pl.col("split") == "train").select("shard", "place", "entry")
+    is_copy = pl.col("entry").is_in(copies.implode())
+    train = documents.filter(split="train").select("shard", "place", "entry", copy=is_copy)
     matches = pl.concat(tables).rename({"document": "place"}).join(train, on=["shard", "place"])
     rows = contaminated(matches.sort("entry", maintain_order=True), params.decontaminate)
     detail = pl.format("{}: {}", "evaluation", "overlap")

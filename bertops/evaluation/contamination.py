@@ -152,9 +152,9 @@ def _combine(
     for some in runs:
         found = some.found_in
         total = np.bincount(some.owner, minlength=documents)
-        hits = np.bincount(some.owner, found > 0, minlength=documents)
-        share = np.maximum(share, hits / np.maximum(total, 1))
         telling = (found > 0) & (found <= params.phrase_documents)
+        hits = np.bincount(some.owner, telling, minlength=documents)
+        share = np.maximum(share, hits / np.maximum(total, 1))
         overlapping[some.owner[telling]] = True
         for place in some.places[telling][::-1].tolist():  # the first run of a document stays
             document = int(words.document[place])

@@ -23,6 +23,8 @@ from bertops.corpus.report import CleanReport
 from bertops.corpus.tables import RAW, scan, write_parts
 from bertops.document import SplitParams, document_id, split_of
 from bertops.errors import UsageError
+from bertops.evaluation.contamination import find_contamination
+from bertops.evaluation.params import ContaminationParams
 from bertops.parallel import ParallelParams, Share
 from bertops.storage import hash_tree
 
@@ -210,6 +212,34 @@ def test_a_phrase_that_many_documents_have_is_no_leak(tmp_path: Path) -> None:
     params = params_of(decontaminate=DecontaminateParams(max_documents=10))
     found = run(tmp_path, {"s": texts}, params, evaluation={"t": [prose(7, 9) + phrase]})
     assert len(found.train) == 12
+
+
+@pytest.mark.parametrize(("copies", "near"), [(1, False), (11, False), (12, True)])
+def test_copies_of_one_page_make_no_phrase_of_what_it_quotes(
+    tmp_path: Path, copies: int, near: bool
+) -> None:
+    secret = prose(100, 40)
+    page = prose(1, 150)
+    beginnings = [changed(page, 1, seed=i) if near else page for i in range(copies)]
+    texts = [f"{beginning} {secret} {prose(2, 150)}" for beginning in beginnings]
+    found = run(tmp_path, {"s": [*texts, prose(3)]}, evaluation={"task.test": [secret]})
+    assert found.train["text"].to_list() == [prose(3)]
+
+
+@pytest.mark.parametrize("words", range(7, 15))
+def test_what_the_gate_counts_as_leaked_is_what_cleaning_takes_out(
+    tmp_path: Path, words: int
+) -> None:
+    headline = prose(100, words)
+    page = f"{prose(1, 150)} {headline} {prose(2, 150)}"
+    kept = run(tmp_path / "kept", {"s": [page, prose(3)]}).train
+    found = run(tmp_path, {"s": [page, prose(3)]}, evaluation={"task.test": [headline]})
+    tables = {"test": pl.DataFrame({"document_id": ["t"], "text": [headline]})}
+    gate = ContaminationParams()
+    assert find_contamination(tables, tmp_path / "kept/corpus/train", gate)["test"].leaked == (
+        len(kept) - len(found.train)
+    ) == (words >= 8)  # fmt: skip
+    assert find_contamination(tables, tmp_path / "corpus/train", gate)["test"].leaked == 0
 
 
 def test_a_banner_is_stripped_before_it_can_contaminate(tmp_path: Path) -> None:

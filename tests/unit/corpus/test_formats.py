@@ -14,7 +14,7 @@ import pytest
 import zstandard
 from pydantic import ValidationError
 
-from bertops.corpus.errors import ColumnMissing, FormatUnknown, SourceMissing
+from bertops.corpus.errors import ColumnMissing, FolderLinked, FormatUnknown, SourceMissing
 from bertops.corpus.params import SourceParams
 from bertops.corpus.readers import Record
 from bertops.corpus.sources import read_stream
@@ -180,6 +180,23 @@ def test_a_folder_passes_over_what_is_no_text_but_a_named_file_must_be_one(read:
     assert read("scan.pdf", b"%PDF").texts == ["y"]
     with pytest.raises(FormatUnknown, match=r"cannot read in/scan.pdf"):
         read("scan.pdf", b"%PDF", path="in/scan.pdf")
+
+
+@pytest.mark.parametrize("files", [None, "**/*.txt"])
+def test_a_link_to_another_folder_is_told(read: Read, tmp_path: Path, files: str | None) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/b.txt").write_text("b")
+    read("a.txt", b"a")
+    (tmp_path / "in/2023").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(FolderLinked, match=r"in/2023 is a link to a folder"):
+        read("a.txt", b"a", files=files)
+
+
+def test_quotation_marks_of_a_tsv_are_part_of_its_text_unless_it_says_otherwise(read: Read) -> None:
+    content = b'text\tlabel\n"Great" movie\t1\n"open\t0\nplain\t1\n'
+    assert read("a.tsv", content).texts == ['"Great" movie', '"open', "plain"]
+    content = b'text\tlabel\n"with a\ttab"\t1\n'
+    assert read("a.tsv", content, quoted=True).texts == ["with a\ttab"]
 
 
 def test_globs_choose_files(read: Read) -> None:

@@ -58,6 +58,12 @@ def test_a_phrase_of_many_documents_is_no_overlap(tmp_path: Path) -> None:
     assert look_up(tmp_path, corpus, [STORY], phrase_documents=5).overlapping == 1
 
 
+def test_a_short_text_that_is_a_phrase_is_no_leak(tmp_path: Path) -> None:
+    corpus = [f"{SHORT} number {i}" for i in range(5)]
+    assert look_up(tmp_path, corpus, [SHORT], phrase_documents=4).leaked == 0
+    assert look_up(tmp_path, corpus, [SHORT], phrase_documents=5).leaked == 1
+
+
 def test_twelve_words_in_common_are_none(tmp_path: Path) -> None:
     twelve = " ".join(STORY.split()[:12])
     assert look_up(tmp_path, [f"{twelve} but then it went on"], [STORY]).overlapping == 0
