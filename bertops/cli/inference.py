@@ -25,7 +25,9 @@ Texts = Annotated[list[str] | None, typer.Argument(help="Texts; quote each.", sh
 Model = Annotated[str, typer.Option("--model", "-m", help="Directory, or models:/name@alias.")]
 Input = Annotated[
     Path | None,
-    typer.Option("--input", "-i", help="File of texts instead: .jsonl, .csv, .tsv, .parquet."),
+    typer.Option(
+        "--input", "-i", help="File of texts instead: .jsonl(.gz|.zst), .csv, .tsv, .parquet."
+    ),
 ]
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", help="File of predictions: .jsonl, .csv, .parquet.")

@@ -3,16 +3,13 @@
 Every file is an untrusted one: decompression stops at a number of bytes and at a ratio.
 """
 
-import bz2
-import gzip
-import lzma
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import PurePosixPath
-from typing import IO, Any
+from typing import IO
+
+from bertops.compression import DAMAGE, DECOMPRESS
 
 CHUNK_BYTES = 1 << 18
 RATIO_FREE_BYTES = 16 << 20  # below this a high ratio is harmless, and common in dull text
@@ -28,31 +25,6 @@ class Caps:
 
     max_file_bytes: int = 1 << 40
     max_ratio: float = 200.0
-
-
-def _open_zstd(file: IO[bytes]) -> Any:
-    import zstandard
-
-    # 128 MiB window: what `zstd --long=27` writes. Larger ones would be a memory bomb.
-    decompressor = zstandard.ZstdDecompressor(max_window_size=1 << 27)
-    return decompressor.stream_reader(file, read_across_frames=True)
-
-
-DECOMPRESS: dict[str, Callable[[IO[bytes]], Any]] = {
-    ".gz": lambda file: gzip.GzipFile(fileobj=file),
-    ".zst": _open_zstd,
-    ".bz2": bz2.BZ2File,
-    ".xz": lzma.LZMAFile,
-}
-
-
-def split_suffix(name: str) -> tuple[str, str]:
-    """Suffix of the format and of the compression: `a/b.jsonl.gz` → (`.jsonl`, `.gz`)."""
-    path = PurePosixPath(name)
-    last = path.suffix.lower()
-    if last in DECOMPRESS:
-        return PurePosixPath(path.stem).suffix.lower(), last
-    return last, ""
 
 
 def chunks(
@@ -84,20 +56,9 @@ def chunks(
 
 
 def _read(source: IO[bytes]) -> bytes:
-    import zstandard
-
     # Where what is packed is cut off, `read` loses the last chunk; files of fsspec have no other.
     read: Callable[[int], bytes] = getattr(source, "read1", source.read)
     try:
         return read(CHUNK_BYTES)
-    except (
-        EOFError,
-        OSError,
-        ValueError,
-        lzma.LZMAError,
-        tarfile.TarError,
-        zipfile.BadZipFile,
-        zlib.error,
-        zstandard.ZstdError,
-    ) as error:
+    except (*DAMAGE, ValueError, tarfile.TarError, zipfile.BadZipFile) as error:
         raise Damaged(str(error) or type(error).__name__) from error

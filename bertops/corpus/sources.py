@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
+from bertops.compression import split_suffix
 from bertops.corpus.archives import ARCHIVES, Entry, entries
 from bertops.corpus.datasets import read_hub, read_parquet
 from bertops.corpus.encoding import open_bytes, open_text
 from bertops.corpus.errors import FolderLinked, FormatUnknown, SourceMissing
 from bertops.corpus.formats import BYTE_READERS, SUFFIXES, TABLE, TEXT_READERS
-from bertops.corpus.opening import Caps, Damaged, chunks, split_suffix
+from bertops.corpus.opening import Caps, Damaged, chunks
 from bertops.corpus.params import SourceParams
 from bertops.corpus.readers import Fault, Record, Text
 

@@ -4,17 +4,16 @@ Each yields dictionaries. CoNLL columns become `words` and `label` (lists), SQuA
 `question` and `answers`, lines become `text` and the columns of `parallel`.
 """
 
-import bz2
+import contextlib
 import csv
-import gzip
 import io
 import json
-import lzma
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from bertops.compression import DAMAGE, open_unpacked, split_suffix
 from bertops.errors import BertopsError
 from bertops.finetuning.params import DataFile
 
@@ -61,35 +60,21 @@ def read_rows(file: DataFile, root: Path) -> Iterator[Row]:
                 raise TaskFileUnreadable(file.path, f"row {number} is no JSON object")
             if _selected(values, file):
                 yield Row(values, file.path, number)
-    except (ValueError, csv.Error, EOFError, OSError) as error:
+    except (*DAMAGE, ValueError, csv.Error) as error:
         raise TaskFileUnreadable(file.path, f"{error}") from error
 
 
 def format_of(path: Path) -> str | None:
     """Name of the format by the suffixes of the file name; None when they do not tell."""
-    suffixes = [s.lstrip(".") for s in path.suffixes if s not in OPENERS]
-    suffix = suffixes[-1].lower() if suffixes else ""
+    suffix = split_suffix(path.name)[0].removeprefix(".")
     return suffix if suffix in READERS else None
 
 
-def open_text(path: Path) -> IO[str]:
+@contextlib.contextmanager
+def open_text(path: Path) -> Iterator[IO[str]]:
     """Open a UTF-8 file, plain or compressed, with line ends kept as they are."""
-    opener = OPENERS.get(path.suffix, lambda p: p.open("rb"))
-    return io.TextIOWrapper(opener(path), encoding="utf-8-sig", newline="")
-
-
-def _open_zstd(path: Path) -> IO[bytes]:
-    import zstandard
-
-    return zstandard.open(path, "rb")
-
-
-OPENERS: dict[str, Callable[[Path], Any]] = {
-    ".gz": gzip.open,
-    ".bz2": bz2.open,
-    ".xz": lzma.open,
-    ".zst": _open_zstd,
-}
+    with open_unpacked(path) as file:
+        yield io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
 
 
 def _selected(values: Mapping[str, Any], file: DataFile) -> bool:

@@ -4,7 +4,9 @@ Rows are read, asked and written a thousand at a time. A row that cannot be aske
 file with the reason and stops nothing.
 """
 
+import contextlib
 import csv
+import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from bertops.compression import DAMAGE, open_unpacked, split_suffix
 from bertops.document import has_half_characters
 from bertops.errors import UsageError
 from bertops.inference.reader import Prediction
@@ -58,8 +61,9 @@ def predict_file(
 ) -> StreamReport:
     """Ask every row of `source` and write the predictions to `target`, both whole or not at all.
 
-    Formats go by suffix: .jsonl, .csv, .tsv, .parquet. JSON Lines keep the columns of the input;
-    tables have the row number, the texts that were asked, the prediction and its probabilities.
+    Formats go by suffix: .jsonl, .csv, .tsv, .parquet; lines may be compressed (.jsonl.gz) where
+    they are read. JSON Lines keep the columns of the input; tables have the row number, the texts
+    that were asked, the prediction and its probabilities.
 
     Args:
         ask: from examples to predictions.
@@ -68,11 +72,11 @@ def predict_file(
         check: what the model wants of an example beyond texts that are not empty.
 
     Raises:
-        UsageError: no such file, or a suffix that is no format.
+        UsageError: no such file, a suffix that is no format, or a file that is damaged.
     """
     side = bad_rows or target.with_name(f"{target.name}.bad.jsonl")
-    writer_class = _of_suffix(target, WRITERS)
-    rows = _of_suffix(source, READERS)(source)
+    writer_class = _of_suffix(target, target.suffix.lower(), WRITERS)
+    rows = _of_suffix(source, split_suffix(source.name)[0], READERS)(source)
     read = predicted = 0
     with (
         write_whole(target) as good,
@@ -93,8 +97,7 @@ def predict_file(
     return StreamReport(read, predicted, read - predicted, str(side) if read > predicted else None)
 
 
-def _of_suffix(path: Path, known: Mapping[str, Any]) -> Any:
-    suffix = path.suffix.lower()
+def _of_suffix(path: Path, suffix: str, known: Mapping[str, Any]) -> Any:
     if suffix not in known:
         raise UsageError(f"{path}: format unknown; known are {', '.join(known)}")
     return known[suffix]
@@ -145,8 +148,19 @@ def _existing(path: Path) -> Path:
     return path
 
 
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    try:
+        with open_unpacked(_existing(path)) as file:
+            yield file
+    except DAMAGE as error:
+        raise UsageError(
+            f"{path}: cannot be read to its end, so nothing is kept: {error}"
+        ) from error
+
+
 def _read_jsonl(path: Path) -> Iterator[Row]:
-    with _existing(path).open("rb") as lines:
+    with _opened(path) as lines:
         for number, line in enumerate(lines):
             try:
                 values = json.loads(line.decode("utf-8-sig" if number == 0 else "utf-8"))
@@ -162,7 +176,8 @@ def _read_jsonl(path: Path) -> Iterator[Row]:
 
 def _read_csv(path: Path, separator: str = ",", quoted: bool = True) -> Iterator[Row]:
     csv.field_size_limit(2**31 - 1)
-    with _existing(path).open(encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
+    with _opened(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
         more: Any = {} if quoted else {"quoting": csv.QUOTE_NONE}
         reader = csv.DictReader(text, delimiter=separator, strict=quoted, **more)
         for number, values in enumerate(_csv_rows(reader)):

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-import zstandard
 from pydantic import ValidationError
 
+from bertops.compression import zstd
 from bertops.corpus.errors import ColumnMissing, FolderLinked, FormatUnknown, SourceMissing
 from bertops.corpus.params import SourceParams
 from bertops.corpus.readers import Record
@@ -269,7 +269,7 @@ def parquet(texts: list[str]) -> bytes:
 
 def test_packed_parquet_is_read(read: Read) -> None:
     read("a.zip", zipped({"in.parquet": parquet(["zip"])}))
-    read("b.tar", tarred({"in.parquet.zst": zstandard.compress(parquet(["tar"]))}))
+    read("b.tar", tarred({"in.parquet.zst": zstd.compress(parquet(["tar"]))}))
     found = read("c.parquet.gz", gzip.compress(parquet(["gz"])))
     assert found.texts == ["zip", "tar", "gz"]
     assert found.errors == []
