@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -23,8 +23,15 @@ HISTORY = ".history"
 ATTEMPTS = 60
 PAUSE_S = 0.05
 
-# What MLflow says when writers collide; the same request succeeds a moment later.
-COLLISIONS = ("Giving up after", "database is locked", "deadlock", "could not serialize")
+# What MLflow says when many ask at once; the same request succeeds a moment later. Its pool holds
+# 15 connections, and who reads waits there behind those who write.
+COLLISIONS = (
+    "Giving up after",
+    "database is locked",
+    "deadlock",
+    "could not serialize",
+    "QueuePool limit",
+)
 
 UNANSWERED = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED")
 """What MLflow's client says when a request did not get through, or the server failed."""
@@ -130,11 +137,11 @@ class Registry:
 
         folder = f"{self.artifacts}/{name}" if self.artifacts else None
         try:
-            return self.client.create_experiment(name, artifact_location=folder)
+            return patiently(lambda: self.client.create_experiment(name, artifact_location=folder))
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        found = self.client.get_experiment_by_name(name)
+        found = patiently(lambda: self.client.get_experiment_by_name(name))
         if found.lifecycle_stage != "active":
             self.client.restore_experiment(found.experiment_id)
         return found.experiment_id
@@ -176,7 +183,7 @@ class Registry:
 
     def delete_version(self, version: Version) -> None:
         """Remove a version."""
-        self.client.delete_model_version(version.name, str(version.number))
+        patiently(lambda: self.client.delete_model_version(version.name, str(version.number)))
 
     def _search(self, name: str) -> list[Any]:
         found = _all_pages(
@@ -242,7 +249,7 @@ class Registry:
         from mlflow.exceptions import MlflowException
 
         try:
-            found = self.client.get_registered_model(name).aliases
+            found = patiently(lambda: self.client.get_registered_model(name).aliases)
         except MlflowException as error:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 return {}
@@ -258,7 +265,7 @@ class Registry:
 
 
 def patiently(action: Callable[[], T]) -> T:
-    """Do it again while the store says that writers collided.
+    """Do it again while the store says that too many ask at once.
 
     MLflow itself tries three times to take the next version number, too few for fifty writers.
     """
@@ -303,7 +310,7 @@ def _all_pages(search: Callable[[str | None], Any]) -> list[Any]:
     found: list[Any] = []
     token = None
     while True:
-        page = search(token)
+        page = patiently(partial(search, token))
         found += page
         token = page.token
         if not token:

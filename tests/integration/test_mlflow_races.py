@@ -3,8 +3,10 @@
 import json
 import subprocess
 import sys
+import threading
 
 import pytest
+from sqlalchemy.exc import TimeoutError
 
 from bertops.registry.client import Registry
 from bertops.registry.events import START
@@ -85,3 +87,35 @@ def test_fifty_concurrent_promotions_on_sqlite(tmp_path):
 @pytest.mark.service
 def test_fifty_concurrent_promotions_on_servers(service_address, tmp_path):
     check(service_address, tmp_path, rounds=3)
+
+
+@pytest.fixture
+def crowded(tmp_path):
+    """A registry whose pool of connections is in use, and the function that lets go of them."""
+    registry = Registry(fresh_store(tmp_path / "mlflow.db").address)
+    registry.client.create_registered_model("m")
+    pool = registry.client._get_registry_client().store.engine.pool
+    pool._timeout = 0.05
+    held = [pool.connect() for _ in range(pool.size() + pool._max_overflow)]
+    with pytest.raises(TimeoutError, match="QueuePool limit"):
+        pool.connect()
+    yield registry, lambda: [connection.close() for connection in held]
+    pool.dispose()
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda registry: registry.names(),
+        lambda registry: registry.versions("m"),
+        lambda registry: registry.aliases("m"),
+        lambda registry: registry.entries("m"),
+        lambda registry: registry.set_alias("m", "champion", None),
+    ],
+)
+def test_a_reader_waits_its_turn_behind_many_writers(crowded, ask):
+    registry, let_go = crowded
+    timer = threading.Timer(0.3, let_go)
+    timer.start()
+    ask(registry)
+    timer.join()

@@ -1,12 +1,10 @@
 """One bad line costs that line, one bad file that file; each is recorded, nothing is lost."""
 
-import bz2
 import codecs
 import gzip
 import hashlib
 import io
 import json
-import lzma
 import os
 import tarfile
 import tracemalloc
@@ -17,11 +15,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from bertops.compression import zstd
 from bertops.corpus.errors import SourceEmpty
 from bertops.corpus.params import SourceParams
 from bertops.corpus.sources import read_file, read_source
 from tests.unit.corpus.conftest import Ingested, read_folder
+from tests.unit.packers import PACKERS
 
 Read = Callable[..., Ingested]
 
@@ -168,14 +166,6 @@ def test_an_empty_file_is_an_empty_source(read: Read, name: str) -> None:
 def test_an_empty_file_beside_others_costs_nothing(tmp_path: Path, read: Read) -> None:
     read("a.jsonl", GOOD)
     assert read("b.jsonl", b"").texts == ["first"]
-
-
-PACKERS = {
-    ".gz": gzip.compress,
-    ".bz2": bz2.compress,
-    ".xz": lzma.compress,
-    ".zst": zstd.compress,
-}
 
 
 @pytest.mark.parametrize("suffix", PACKERS)

@@ -13,6 +13,7 @@ from bertops.finetuning.data import TaskDataInvalid, prepare_task, read_split, s
 from bertops.finetuning.formats import TaskFileUnreadable
 from bertops.finetuning.params import TaskParams
 from tests.unit.finetuning.conftest import review, write_jsonl
+from tests.unit.packers import PACKERS
 
 SPLIT = SplitParams()
 
@@ -158,6 +159,22 @@ def test_a_broken_file_is_named(task, project, name, content, message):
     (project / name).write_bytes(content)
     with pytest.raises(TaskFileUnreadable, match=message) as error:
         prepare(task, project)
+    assert error.value.path == name
+
+
+@pytest.mark.parametrize("suffix", PACKERS)
+@pytest.mark.parametrize(
+    "damage",
+    [lambda packed: packed[: len(packed) * 2 // 3], lambda packed: b"no " + packed],
+    ids=["cut off", "no such thing"],
+)
+def test_a_damaged_compressed_file_is_named(task, project, suffix, damage):
+    name = f"train.jsonl{suffix}"
+    whole = (project / "train.jsonl").read_bytes()
+    (project / name).write_bytes(damage(PACKERS[suffix](whole)))
+    data = [{"path": name, "split": "train"}, *task.model_dump()["data"][1:]]
+    with pytest.raises(TaskFileUnreadable) as error:
+        prepare(TaskParams(**(task.model_dump() | {"data": data})), project)
     assert error.value.path == name
 
 

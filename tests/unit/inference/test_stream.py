@@ -1,23 +1,14 @@
-import bz2
 import csv
-import gzip
 import json
-import lzma
 
 import pytest
 
-from bertops.compression import zstd
 from bertops.errors import UsageError
 from bertops.inference import stream
 from bertops.inference.stream import predict_file
+from tests.unit.packers import PACKERS
 
 COLUMNS = {"text": "review"}
-PACKERS = {
-    "gz": gzip.compress,
-    "zst": zstd.compress,
-    "bz2": bz2.compress,
-    "xz": lzma.compress,
-}
 
 
 def shout(examples):
@@ -71,10 +62,10 @@ def test_json_lines_may_begin_with_a_byte_order_mark(tmp_path):
 
 @pytest.mark.parametrize("pack", PACKERS)
 def test_a_compressed_file_is_read_as_if_it_were_not(tmp_path, pack):
-    (tmp_path / f"in.jsonl.{pack}").write_bytes(PACKERS[pack](b'{"review": "good"}\n' * 3))
-    (tmp_path / f"in.csv.{pack}").write_bytes(PACKERS[pack]("review\n电影\n".encode()))
-    predict_file(shout, tmp_path / f"in.jsonl.{pack}", tmp_path / "lines.jsonl", COLUMNS)
-    predict_file(shout, tmp_path / f"in.csv.{pack}", tmp_path / "table.jsonl", COLUMNS)
+    (tmp_path / f"in.jsonl{pack}").write_bytes(PACKERS[pack](b'{"review": "good"}\n' * 3))
+    (tmp_path / f"in.csv{pack}").write_bytes(PACKERS[pack]("review\n电影\n".encode()))
+    predict_file(shout, tmp_path / f"in.jsonl{pack}", tmp_path / "lines.jsonl", COLUMNS)
+    predict_file(shout, tmp_path / f"in.csv{pack}", tmp_path / "table.jsonl", COLUMNS)
     assert [row["prediction"] for row in lines(tmp_path / "lines.jsonl")] == ["GOOD"] * 3
     assert [row["prediction"] for row in lines(tmp_path / "table.jsonl")] == ["电影"]
 
@@ -85,7 +76,7 @@ def test_a_compressed_file_that_is_cut_off_gives_no_output(tmp_path, pack, suffi
     rows = "".join(f'{{"review": "number {n * 7919 % 10007}"}}\n' for n in range(5000))
     text = rows if suffix == "jsonl" else f"review\n{rows}"
     whole = PACKERS[pack](text.encode())
-    source = tmp_path / f"in.{suffix}.{pack}"
+    source = tmp_path / f"in.{suffix}{pack}"
     source.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UsageError, match="cannot be read to its end"):
         predict_file(shout, source, tmp_path / "out.jsonl", COLUMNS)
